@@ -1,0 +1,83 @@
+"""Bringing a database's schema up to date. One Alembic history serves both engines.
+
+Revisions expand first and contract in a later release, so that servers of two neighbouring
+releases can work on one database.
+"""
+
+import logging
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from penstock.store.engines import sqlite
+
+logger = logging.getLogger(__name__)
+
+#: the newest revision; a test holds it against the folder `versions`
+HEAD = "0001"
+
+
+class SchemaIsOld(RuntimeError):
+    """The database needs `penstock server database upgrade`, which is never done unasked."""
+
+
+def upgrade_sqlite(path: Path) -> None:
+    """Create or upgrade the schema of a SQLite file; an upgrade is preceded by a backup."""
+    connection = sqlite.connect(path)
+    try:
+        current = _sqlite_revision(connection)
+        if current == HEAD:
+            return
+        if current is not None:
+            backup = path.with_name(f"{path.name}.before-{HEAD}-{datetime.now(UTC):%Y%m%d%H%M%S}")
+            logger.info("Backing %s up to %s before its schema changes", path, backup)
+            connection.execute("VACUUM INTO ?", (str(backup),))
+    finally:
+        connection.close()
+    from sqlalchemy import create_engine
+
+    engine = create_engine("sqlite://", creator=lambda: sqlite.connect(path))
+    _upgrade(engine)
+
+
+def upgrade_postgres(url: str, *, explicitly: bool = False) -> None:
+    """Create the schema in an empty PostgreSQL database; upgrade it only when asked explicitly."""
+    import psycopg
+    from sqlalchemy import create_engine
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
+        current = None
+        if row and row[0]:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            current = found[0] if found else None
+    if current == HEAD:
+        return
+    if current is not None and not explicitly:
+        raise SchemaIsOld(
+            f"The database's schema is at revision {current}, this release needs {HEAD}; "
+            f"run `penstock server database upgrade`"
+        )
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
+    _upgrade(engine)
+
+
+def _sqlite_revision(connection: sqlite3.Connection) -> str | None:
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
+    if known.fetchone() is None:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return row[0] if row else None
+
+
+def _upgrade(engine: Any) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()

@@ -1,0 +1,13 @@
+"""What Alembic runs: the revisions, on the connection that `_upgrade` hands over."""
+
+from alembic import context
+
+from penstock.store.tables import metadata
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+if connection.dialect.name == "postgresql":
+    # Servers that start together on an empty database take turns.
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7364656)")
+with context.begin_transaction():
+    context.run_migrations()

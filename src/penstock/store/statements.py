@@ -1,0 +1,148 @@
+"""SQLAlchemy Core expressions made into plain SQL with fast binding and decoding.
+
+SQLAlchemy composes and renders the text; the drivers execute it directly, so that a statement costs
+the database's time and little else. A `Statement` is rendered once per engine and kept.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Executable
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import Boolean, TypeEngine
+
+from penstock.store.column_types import Id, Time, from_microseconds, to_microseconds
+
+Row = Any  # a named tuple whose fields are the statement's columns
+Bind = Callable[[Any], Any]
+
+SQLITE: Dialect = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # SQLAlchemy
+POSTGRES: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy
+
+
+def _id_to_bytes(value: UUID | None) -> bytes | None:
+    return None if value is None else value.bytes
+
+
+def _time_to_int(value: Any) -> int | None:
+    return None if value is None else to_microseconds(value)
+
+
+def _bytes_to_id(value: bytes) -> UUID:
+    return UUID(bytes=value)
+
+
+_SQLITE_BINDS: dict[type[TypeEngine[Any]], Bind] = {Id: _id_to_bytes, Time: _time_to_int}
+_SQLITE_DECODES: dict[type[TypeEngine[Any]], Bind] = {
+    Id: _bytes_to_id,
+    Time: from_microseconds,
+    Boolean: bool,
+}
+
+
+@lru_cache(maxsize=2048)
+def _row_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names, rename=True)  # type: ignore[misc]  # made at run time
+
+
+class Rendered:
+    """One statement as one engine's driver takes it."""
+
+    __slots__ = ("binds", "constants", "decodes", "named", "row_type", "sql")
+
+    def __init__(self, expression: Any, dialect: Dialect) -> None:
+        compiled = expression.compile(dialect=dialect)
+        assert isinstance(compiled, SQLCompiler)
+        self.sql = str(compiled)
+        self.named = dialect is POSTGRES
+        names = list(compiled.positiontup or ())
+        types = {name: bind.type for name, bind in compiled.binds.items()}
+        #: values written into the expression itself (limits, literals, members of IN lists)
+        self.constants: dict[str, Any] = {
+            name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required
+        }
+        if compiled.post_compile_params:
+            expanded = compiled.construct_expanded_state(self.constants)
+            self.sql = expanded.statement
+            names = list(expanded.positiontup or ())
+            self.constants = dict(expanded.parameters)
+            for name, members in expanded.parameter_expansion.items():
+                types.update(dict.fromkeys(members, types[name]))
+        sqlite_ = dialect is SQLITE
+        self.binds = [
+            (n, _SQLITE_BINDS.get(type(types[n])) if sqlite_ and n in types else None)
+            for n in names
+        ]
+        columns = _columns_of(expression)
+        self.row_type = _row_type(tuple(name for name, _ in columns)) if columns else None
+        self.decodes: list[tuple[int, Bind]] = []
+        if sqlite_:
+            self.decodes = [
+                (i, _SQLITE_DECODES[type(t)])
+                for i, (_, t) in enumerate(columns)
+                if type(t) in _SQLITE_DECODES
+            ]
+
+    def arguments(self, params: Mapping[str, Any]) -> Any:
+        """The driver's parameters: a tuple for SQLite, a dictionary for PostgreSQL."""
+        constants = self.constants
+        if self.named:
+            return {**constants, **params} if constants else params
+        return tuple(
+            [
+                bind(params[n] if n in params else constants[n])
+                if bind
+                else (params[n] if n in params else constants[n])
+                for n, bind in self.binds
+            ]
+        )
+
+    def rows(self, raw: Iterable[Sequence[Any]]) -> list[Row]:
+        """Named tuples of the driver's rows, values decoded."""
+        make = self.row_type._make
+        if not self.decodes:
+            return [make(r) for r in raw]
+        out = []
+        for r in raw:
+            values = list(r)
+            for i, decode in self.decodes:
+                if values[i] is not None:
+                    values[i] = decode(values[i])
+            out.append(make(values))
+        return out
+
+
+def _columns_of(expression: Any) -> list[tuple[str, TypeEngine[Any]]]:
+    if getattr(expression, "is_select", False) or hasattr(expression, "selected_columns"):
+        return [(c.name, c.type) for c in expression.selected_columns]
+    returning = getattr(expression, "returning_column_descriptions", None)
+    return [(d["name"], d["type"]) for d in returning] if returning else []
+
+
+class Statement:
+    """A statement with a name and a fixed text; its parameters are given by name when it runs."""
+
+    __slots__ = ("_rendered", "expression")
+
+    def __init__(self, expression: Executable) -> None:
+        self.expression = expression
+        self._rendered: dict[str, Rendered] = {}
+
+    def render(self, dialect: Dialect) -> Rendered:
+        """The text for that engine, made on first use."""
+        rendered = self._rendered.get(dialect.name)
+        if rendered is None:
+            rendered = self._rendered[dialect.name] = Rendered(self.expression, dialect)
+        return rendered
+
+
+def render(statement: "Statement | Executable", dialect: Dialect) -> Rendered:
+    """The text of a kept statement, or of an expression composed for this call."""
+    if isinstance(statement, Statement):
+        return statement.render(dialect)
+    return Rendered(statement, dialect)
