@@ -1,0 +1,315 @@
+"""`Client` and `AsyncClient`: one method per wire operation, the same names in both.
+
+What an operation sends is written once in `calls.py`; when it is repeated, in `wire.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
+
+import httpx
+import orjson
+
+from penstock.sdk import calls, wire
+from penstock.sdk.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class operation(Generic[P, T]):
+    """A method of `Client` that carries out a call and blocks until it is answered."""
+
+    def __init__(self, make: Callable[P, wire.Call[T]]) -> None:
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, client: Client | None, owner: type) -> Callable[P, T]:
+        if client is None:
+            return cast(Any, self)
+
+        @functools.wraps(self.make)
+        def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return client.do(self.make(*args, **kwargs))
+
+        return method
+
+
+class async_operation(Generic[P, T]):
+    """A method of `AsyncClient` that carries out a call and is awaited."""
+
+    def __init__(self, make: Callable[P, wire.Call[T]]) -> None:
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, client: AsyncClient | None, owner: type) -> Callable[P, Awaitable[T]]:
+        if client is None:
+            return cast(Any, self)
+
+        @functools.wraps(self.make)
+        async def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await client.do(self.make(*args, **kwargs))
+
+        return method
+
+
+def _endpoint(settings: Settings, api_url: str | None) -> str:
+    if api_url or settings.api_url:
+        return (api_url or settings.api_url or "").rstrip("/")
+    from penstock.sdk.embedded import local_server_url
+
+    return local_server_url(settings)
+
+
+def _http_options(api_url: str) -> dict[str, Any]:
+    # a TLS context costs 50 ms; a plain address needs none, and no proxy on the loopback
+    plain = api_url.startswith("http://")
+    loopback = plain and httpx.URL(api_url).host in ("127.0.0.1", "localhost", "::1")
+    return {"base_url": api_url, "verify": not plain, "trust_env": not loopback}
+
+
+def _request_options(request: wire.Request) -> dict[str, Any]:
+    return {
+        # a path that starts with / would be taken from the host's root
+        "url": request.path.lstrip("/"),
+        "content": request.content,
+        "headers": request.headers,
+        "params": request.query,
+        "timeout": request.timeout_seconds,
+    }
+
+
+def _reply(response: httpx.Response) -> wire.Reply:
+    return wire.Reply(response.status_code, response.content, response.headers.get("Retry-After"))
+
+
+def _failure(error: httpx.TransportError) -> wire.Failure:
+    sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return wire.Failure(str(error) or type(error).__name__, sent)
+
+
+class Client:
+    """Talks to a Penstock server and blocks; may be shared between threads.
+
+    Without `api_url` and PENSTOCK_API_URL the local server is joined, or started.
+    """
+
+    def __init__(self, api_url: str | None = None, *, settings: Settings | None = None) -> None:
+        self.settings = settings or read_settings()
+        self.api_url = _endpoint(self.settings, api_url)
+        self._headers = wire.auth_headers(self.settings)
+        self._http = httpx.Client(**_http_options(self.api_url))
+
+    def do(self, call: wire.Call[T]) -> T:
+        """Carries out a call and gives its parsed answer."""
+        return call.parse(self._exchange(call))
+
+    def do_json(self, call: wire.Call[Any]) -> Any:
+        """Carries out a call and gives the answer's plain JSON, without loading the models."""
+        content = self._exchange(call)
+        return orjson.loads(content) if content else None
+
+    def _exchange(self, call: wire.Call[Any]) -> bytes:
+        steps = wire.exchange(call, self._headers)
+        answer: wire.Reply | wire.Failure | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as stop:
+                return bytes(stop.value)
+            if isinstance(step, wire.Wait):
+                time.sleep(step.seconds)
+                answer = None
+                continue
+            try:
+                answer = _reply(self._http.request(step.method, **_request_options(step)))
+            except httpx.TransportError as error:
+                answer = _failure(error)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    read_version = operation(calls.read_version)
+    read_health = operation(calls.read_health)
+    create_flow = operation(calls.create_flow)
+    read_flow = operation(calls.read_flow)
+    read_flow_by_name = operation(calls.read_flow_by_name)
+    read_flows = operation(calls.read_flows)
+    count_flows = operation(calls.count_flows)
+    update_flow = operation(calls.update_flow)
+    delete_flow = operation(calls.delete_flow)
+    create_flow_run = operation(calls.create_flow_run)
+    create_flow_runs = operation(calls.create_flow_runs)
+    read_flow_run = operation(calls.read_flow_run)
+    read_flow_runs = operation(calls.read_flow_runs)
+    count_flow_runs = operation(calls.count_flow_runs)
+    update_flow_run = operation(calls.update_flow_run)
+    update_flow_run_labels = operation(calls.update_flow_run_labels)
+    delete_flow_run = operation(calls.delete_flow_run)
+    set_flow_run_state = operation(calls.set_flow_run_state)
+    read_flow_run_states = operation(calls.read_flow_run_states)
+    renew_attempt = operation(calls.renew_attempt)
+    read_task_run = operation(calls.read_task_run)
+    read_task_runs = operation(calls.read_task_runs)
+    count_task_runs = operation(calls.count_task_runs)
+    read_task_run_states = operation(calls.read_task_run_states)
+    create_deployment = operation(calls.create_deployment)
+    read_deployment = operation(calls.read_deployment)
+    read_deployment_by_name = operation(calls.read_deployment_by_name)
+    read_deployments = operation(calls.read_deployments)
+    count_deployments = operation(calls.count_deployments)
+    update_deployment = operation(calls.update_deployment)
+    delete_deployment = operation(calls.delete_deployment)
+    pause_deployment = operation(calls.pause_deployment)
+    resume_deployment = operation(calls.resume_deployment)
+    read_deployment_schedules = operation(calls.read_deployment_schedules)
+    create_deployment_schedules = operation(calls.create_deployment_schedules)
+    update_deployment_schedule = operation(calls.update_deployment_schedule)
+    delete_deployment_schedule = operation(calls.delete_deployment_schedule)
+    create_work_pool = operation(calls.create_work_pool)
+    read_work_pool = operation(calls.read_work_pool)
+    read_work_pools = operation(calls.read_work_pools)
+    count_work_pools = operation(calls.count_work_pools)
+    update_work_pool = operation(calls.update_work_pool)
+    delete_work_pool = operation(calls.delete_work_pool)
+    create_work_queue = operation(calls.create_work_queue)
+    read_work_queues = operation(calls.read_work_queues)
+    read_work_queue = operation(calls.read_work_queue)
+    update_work_queue = operation(calls.update_work_queue)
+    delete_work_queue = operation(calls.delete_work_queue)
+    read_workers = operation(calls.read_workers)
+    send_worker_heartbeat = operation(calls.send_worker_heartbeat)
+    delete_worker = operation(calls.delete_worker)
+    get_scheduled_flow_runs = operation(calls.get_scheduled_flow_runs)
+    create_logs = operation(calls.create_logs)
+    read_logs = operation(calls.read_logs)
+    create_events = operation(calls.create_events)
+
+
+class AsyncClient:
+    """Talks to a Penstock server from asyncio; belongs to one event loop.
+
+    Without `api_url` and PENSTOCK_API_URL the local server is joined, or started.
+    """
+
+    def __init__(self, api_url: str | None = None, *, settings: Settings | None = None) -> None:
+        self.settings = settings or read_settings()
+        self.api_url = _endpoint(self.settings, api_url)
+        self._headers = wire.auth_headers(self.settings)
+        self._http = httpx.AsyncClient(**_http_options(self.api_url))
+
+    async def do(self, call: wire.Call[T]) -> T:
+        """Carries out a call and gives its parsed answer."""
+        return call.parse(await self._exchange(call))
+
+    async def do_json(self, call: wire.Call[Any]) -> Any:
+        """Carries out a call and gives the answer's plain JSON, without loading the models."""
+        content = await self._exchange(call)
+        return orjson.loads(content) if content else None
+
+    async def _exchange(self, call: wire.Call[Any]) -> bytes:
+        steps = wire.exchange(call, self._headers)
+        answer: wire.Reply | wire.Failure | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as stop:
+                return bytes(stop.value)
+            if isinstance(step, wire.Wait):
+                await asyncio.sleep(step.seconds)
+                answer = None
+                continue
+            try:
+                answer = _reply(await self._http.request(step.method, **_request_options(step)))
+            except httpx.TransportError as error:
+                answer = _failure(error)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    read_version = async_operation(calls.read_version)
+    read_health = async_operation(calls.read_health)
+    create_flow = async_operation(calls.create_flow)
+    read_flow = async_operation(calls.read_flow)
+    read_flow_by_name = async_operation(calls.read_flow_by_name)
+    read_flows = async_operation(calls.read_flows)
+    count_flows = async_operation(calls.count_flows)
+    update_flow = async_operation(calls.update_flow)
+    delete_flow = async_operation(calls.delete_flow)
+    create_flow_run = async_operation(calls.create_flow_run)
+    create_flow_runs = async_operation(calls.create_flow_runs)
+    read_flow_run = async_operation(calls.read_flow_run)
+    read_flow_runs = async_operation(calls.read_flow_runs)
+    count_flow_runs = async_operation(calls.count_flow_runs)
+    update_flow_run = async_operation(calls.update_flow_run)
+    update_flow_run_labels = async_operation(calls.update_flow_run_labels)
+    delete_flow_run = async_operation(calls.delete_flow_run)
+    set_flow_run_state = async_operation(calls.set_flow_run_state)
+    read_flow_run_states = async_operation(calls.read_flow_run_states)
+    renew_attempt = async_operation(calls.renew_attempt)
+    read_task_run = async_operation(calls.read_task_run)
+    read_task_runs = async_operation(calls.read_task_runs)
+    count_task_runs = async_operation(calls.count_task_runs)
+    read_task_run_states = async_operation(calls.read_task_run_states)
+    create_deployment = async_operation(calls.create_deployment)
+    read_deployment = async_operation(calls.read_deployment)
+    read_deployment_by_name = async_operation(calls.read_deployment_by_name)
+    read_deployments = async_operation(calls.read_deployments)
+    count_deployments = async_operation(calls.count_deployments)
+    update_deployment = async_operation(calls.update_deployment)
+    delete_deployment = async_operation(calls.delete_deployment)
+    pause_deployment = async_operation(calls.pause_deployment)
+    resume_deployment = async_operation(calls.resume_deployment)
+    read_deployment_schedules = async_operation(calls.read_deployment_schedules)
+    create_deployment_schedules = async_operation(calls.create_deployment_schedules)
+    update_deployment_schedule = async_operation(calls.update_deployment_schedule)
+    delete_deployment_schedule = async_operation(calls.delete_deployment_schedule)
+    create_work_pool = async_operation(calls.create_work_pool)
+    read_work_pool = async_operation(calls.read_work_pool)
+    read_work_pools = async_operation(calls.read_work_pools)
+    count_work_pools = async_operation(calls.count_work_pools)
+    update_work_pool = async_operation(calls.update_work_pool)
+    delete_work_pool = async_operation(calls.delete_work_pool)
+    create_work_queue = async_operation(calls.create_work_queue)
+    read_work_queues = async_operation(calls.read_work_queues)
+    read_work_queue = async_operation(calls.read_work_queue)
+    update_work_queue = async_operation(calls.update_work_queue)
+    delete_work_queue = async_operation(calls.delete_work_queue)
+    read_workers = async_operation(calls.read_workers)
+    send_worker_heartbeat = async_operation(calls.send_worker_heartbeat)
+    delete_worker = async_operation(calls.delete_worker)
+    get_scheduled_flow_runs = async_operation(calls.get_scheduled_flow_runs)
+    create_logs = async_operation(calls.create_logs)
+    read_logs = async_operation(calls.read_logs)
+    create_events = async_operation(calls.create_events)
