@@ -1,0 +1,128 @@
+"""The one table from errors to answers, for both dialects; nothing below the doors knows HTTP."""
+
+import logging
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from penstock.core import errors
+
+logger = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.PenstockServerError], int] = {
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.InvalidInput: 422,
+    errors.HydrationError: 400,
+    errors.BadRequest: 400,
+    errors.Forbidden: 403,
+    errors.Gone: 410,
+    errors.Locked: 423,
+    errors.Unavailable: 503,
+}
+#: bytes of an offending request that its 422 answer repeats at most
+ECHO_BYTES = 10_000
+
+
+class InvalidRequest(Exception):
+    """A body or query that does not have the shape the contract gives it."""
+
+    def __init__(self, error: ValidationError, raw: bytes, where: str = "body") -> None:
+        super().__init__(str(error))
+        self.details = [
+            {
+                "type": d["type"],
+                "loc": [where, *d["loc"]],
+                "msg": d["msg"],
+                "input": d.get("input"),
+                **({"ctx": _texts(d["ctx"])} if "ctx" in d else {}),
+            }
+            for d in error.errors(include_url=False)
+        ]
+        self.raw = raw
+
+
+def _texts(ctx: dict[str, Any]) -> dict[str, Any]:
+    plain = (str, int, float, bool, type(None))
+    return {k: v if isinstance(v, plain) else str(v) for k, v in ctx.items()}
+
+
+def _dumps(content: Any) -> bytes:
+    return orjson.dumps(content, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+
+
+def error_response(status: int, content: dict[str, Any], retry_after: float | None) -> Response:
+    """A JSON answer for an error."""
+    headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
+    return Response(_dumps(content), status, headers, media_type="application/json")
+
+
+def validation_response(details: list[dict[str, Any]], raw: bytes) -> Response:
+    """422 with the contract's `detail` and what the Prefect client reads, in one body."""
+    echo: Any = None
+    if raw and len(raw) <= ECHO_BYTES:
+        try:
+            echo = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            echo = raw.decode("utf-8", "replace")
+    content = {
+        "detail": details,
+        # compat: prefect 3.8.8 shows these two
+        "exception_message": "Invalid request received.",
+        "exception_detail": details,
+        "request_body": echo,
+    }
+    try:
+        return error_response(422, content, None)
+    except orjson.JSONEncodeError:  # an input with numbers or text that JSON cannot hold
+        for d in details:
+            d["input"] = repr(d["input"])[:200]
+        return error_response(422, content | {"request_body": None}, None)
+
+
+def status_of(error: errors.PenstockServerError) -> int:
+    """The HTTP status of an error of the domain."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return 500
+
+
+async def _domain(_: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.PenstockServerError)
+    status = status_of(error)
+    if isinstance(error, errors.InvalidInput):
+        detail = {"loc": list(error.loc), "msg": error.message, "type": "value_error"}
+        return validation_response([detail | {"input": None}], b"")
+    content = {"detail": error.message, "exception_message": error.message}
+    return error_response(status, content, getattr(error, "retry_after", None))
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidRequest)
+    return validation_response(error.details, error.raw)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = error_response(error.status_code, {"detail": error.detail}, None)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    logger.error("A request failed in an unexpected way", exc_info=error)
+    return error_response(500, {"exception_message": "Internal Server Error"}, None)
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer errors by this table."""
+    app.add_exception_handler(errors.PenstockServerError, _domain)
+    app.add_exception_handler(InvalidRequest, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
