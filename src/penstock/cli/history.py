@@ -72,7 +72,8 @@ class FlowRunHistory:
         if self._wants_states and states:
             for state in self.client.read_flow_run_states(self.flow_run_id):
                 if state.id not in self._seen:
-                    lines.append(Line(state.timestamp or EPOCH, state))
+                    assert state.timestamp is not None, "stored states have a time"
+                    lines.append(Line(state.timestamp, state))
         if self._wants_logs:
             for log in self._read_logs(after):
                 if log.id not in self._seen:

@@ -158,9 +158,9 @@ def _create(invocation: Invocation, request: RunRequest, parameters: dict[str, A
     from penstock.cli.lookup import read_deployment_name
     from penstock.cli.run_target import find_target
 
+    start = _start_time(invocation, request)
     client = invocation.client
     target = find_target(client, request)
-    start = _start_time(invocation, request)
     given: dict[str, Any] = {
         "parameters": parameters or None,
         "flow_run_name": request.run_name,

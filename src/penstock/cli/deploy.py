@@ -1,0 +1,114 @@
+"""`penstock deploy`: make a flow in a file runnable from anywhere."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from penstock.cli import options
+from penstock.cli.invocation import Invocation, pass_invocation
+from penstock.cli.output import show_json
+
+
+@dataclass(frozen=True)
+class DeployRequest:
+    """What was asked for, as the options say it."""
+
+    entrypoint: str
+    name: str
+    pool: str
+    queue: str | None
+    cron: str | None
+    interval: timedelta | None
+    timezone: str | None
+    params: tuple[tuple[str, Any], ...]
+    tags: tuple[str, ...]
+    path: Path | None
+    description: str | None
+    version: str | None
+    concurrency_limit: int | None
+    job_variables: tuple[tuple[str, Any], ...]
+    paused: bool
+    output: str
+
+
+@click.command(short_help="Deploy a flow from a file.")
+@click.argument("entrypoint", metavar="FILE.py:FLOW")
+@click.option("--name", "-n", required=True, metavar="NAME", help="The deployment's name.")
+@options.pool("The work pool that its runs go to.", required=True)
+@click.option("--queue", "-q", metavar="NAME", help="The work queue; made when missing.")
+@click.option("--cron", metavar="EXPRESSION", help="Run at these times, such as '0 9 * * *'.")
+@click.option(
+    "--interval", type=options.Duration(), metavar="DURATION", help="Run every 30s, 10m, 2h, 1d."
+)
+@click.option("--timezone", metavar="ZONE", help="Of --cron or --interval, such as Europe/Paris.")
+@options.param
+@options.tag("A tag for the deployment and its runs. Repeatable.")
+@click.option(
+    "--path",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Where workers find the code; else the current folder.",
+)
+@click.option("--description", metavar="TEXT", help="What it is for; else the flow's docstring.")
+@click.option("--version", metavar="TEXT", help="The code's version.")
+@click.option(
+    "--concurrency-limit", type=click.IntRange(min=1), help="Runs at the same time, at most."
+)
+@click.option(
+    "--job-variable",
+    "job_variables",
+    type=options.KeyValue(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A variable of the pool's job template. Repeatable.",
+)
+@click.option("--paused", is_flag=True, help="Let its schedule rest at first.")
+@options.output
+@pass_invocation
+def deploy(invocation: Invocation, /, **given: Any) -> None:
+    """Deploy a flow from a file; a deployment of the same name is replaced.
+
+    \b
+    Example:
+      penstock deploy flows.py:etl --name daily --pool local --cron '0 9 * * *'
+    """
+    request = DeployRequest(**given)
+    if request.cron and request.interval:
+        raise click.UsageError("Give --cron or --interval, not both")
+    if request.timezone and not (request.cron or request.interval):
+        raise click.UsageError("--timezone goes with --cron or --interval")
+    from penstock.sdk.entrypoints import load_flow
+
+    flow = load_flow(request.entrypoint)
+    deployment_id = flow.deploy(
+        request.name, client=invocation.client, **_deployment_fields(request)
+    )
+    if request.output == "json":
+        show_json(invocation, invocation.client.read_deployment(deployment_id))
+        return
+    path = f"{flow.name}/{request.name}"
+    invocation.say(f"Deployed {path!r} ({deployment_id}).")
+    invocation.say(f"Run it with: penstock run {path} --watch")
+
+
+def _deployment_fields(request: DeployRequest) -> dict[str, Any]:
+    """The arguments of `Flow.deploy`; what was not given keeps its default there."""
+    fields: dict[str, Any] = {
+        "work_pool_name": request.pool,
+        "work_queue_name": request.queue,
+        "cron": request.cron,
+        "interval": request.interval,
+        "timezone": request.timezone,
+        "parameters": dict(request.params) or None,
+        "tags": list(request.tags) or None,
+        "path": request.path,
+        "description": request.description,
+        "version": request.version,
+        "concurrency_limit": request.concurrency_limit,
+        "job_variables": dict(request.job_variables) or None,
+        "paused": request.paused or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
