@@ -11,6 +11,7 @@ from penstock.contract.rest.filters import (
     FlowRunFilter,
     PoolFilters,
     QueueFilters,
+    Texts,
     WorkQueueFilter,
 )
 from penstock.contract.rest.states import (
@@ -112,7 +113,7 @@ class FlowRun(WireAnswer):
     id: UUID
     created: datetime | None
     updated: datetime | None
-    name: str = ""
+    name: str = Field(default_factory=str)
     flow_id: UUID
     state_id: UUID | None = None
     deployment_id: UUID | None = None
@@ -278,4 +279,4 @@ class FlowRunInputFilterBody(WireBody):
 
     prefix: Text
     limit: NaturalInt32 = 1
-    exclude_keys: list[Text] = Field(default_factory=list, max_length=10_000)
+    exclude_keys: Texts = []

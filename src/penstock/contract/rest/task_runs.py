@@ -103,7 +103,7 @@ class _TaskRunCore(WireAnswer):
     id: UUID
     created: datetime | None
     updated: datetime | None
-    name: str = ""
+    name: str = Field(default_factory=str)
     flow_run_id: UUID | None = None
     task_key: str
     state_id: UUID | None = None
