@@ -1,0 +1,112 @@
+"""Assembles the server: settings, database, doors, loops."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from penstock import __version__
+from penstock.api import errors
+from penstock.api.gate import Gate, Trust
+from penstock.api.rest import ROUTERS
+from penstock.server.settings import Settings
+from penstock.services import LOOPS
+from penstock.services.loop import Leases, run_loop
+from penstock.store.api_keys import select_api_key_exists
+from penstock.store.database import Database
+from penstock.store.transaction import StatementListener
+
+
+class Activity:
+    """ASGI middleware that knows since when nobody has used the server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._open = 0
+        self._last = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last request or websocket ended; 0 while one is under way."""
+        return 0.0 if self._open else time.monotonic() - self._last
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Note the use, pass it on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        self._open += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._open -= 1
+            self._last = time.monotonic()
+
+
+class Server:
+    """The application and what it needs around it: `app` is what an ASGI server runs."""
+
+    def __init__(self, settings: Settings, *, listener: StatementListener | None = None) -> None:
+        self.settings = settings
+        self._listener = listener
+        self.database: Database | None = None
+        self.trust = Trust(settings.auth_string, self._key_is_known)
+        self.api = FastAPI(
+            title="Penstock",
+            version=__version__,
+            openapi_url="/api/openapi.json",
+            docs_url="/docs",
+            redoc_url=None,
+        )
+        self.api.state.trust = self.trust
+        errors.install(self.api)
+        for router in ROUTERS:
+            self.api.include_router(router, prefix="/api")
+        self.activity = Activity(Gate(self.api, self.trust))
+        self.app: ASGIApp = self.activity
+
+    async def _key_is_known(self, key_hash: str) -> bool:
+        assert self.database is not None
+        return await self.database.read(partial(select_api_key_exists, key_hash=key_hash))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The database is open and the loops run inside the block.
+
+        Raises FileIsHeld or SchemaIsOld as Database.open does.
+        """
+        self.database = await Database.open(self.settings.database_url, listener=self._listener)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            self.api.state.database = self.database
+            if self.settings.services:
+                await stack.enter_async_context(running_loops(self.database))
+            yield
+
+
+@asynccontextmanager
+async def running_loops(db: Database) -> AsyncIterator[None]:
+    """The background loops run inside the block."""
+    leases = Leases(db, [loop.name for loop in LOOPS])
+    await leases.start()
+    tasks = [asyncio.create_task(leases.keep(), name="leases")]
+    tasks += [asyncio.create_task(run_loop(db, leases, x), name=x.name) for x in LOOPS]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await leases.release()
+
+
+async def exit_when_idle(server: Server, seconds: float, stop: Callable[[], None]) -> None:
+    """Call `stop` once nobody has used the server for that long."""
+    # ASYNC110 wants an event, but that much time without events is what this waits for.
+    while (left := seconds - server.activity.idle_seconds) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(left)
+    stop()
