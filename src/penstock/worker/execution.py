@@ -1,0 +1,214 @@
+"""One flow run on this worker: its thread starts the process, ends it when it must, and sees to
+the run's final state.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from penstock.sdk.client import Client
+from penstock.sdk.errors import ApiError, AttemptLost, NotFound, PenstockError
+from penstock.worker.contact import ServerContact
+from penstock.worker.job import Job, Surroundings, make_job
+from penstock.worker.outcome import Ending, describe_exit, final_state, is_terminal
+from penstock.worker.output import OutputPump
+from penstock.worker.process import NotForked, RunProcess
+from penstock.worker.templates import Templates
+
+if TYPE_CHECKING:
+    from penstock.contract.rest.flow_runs import FlowRun
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("penstock.worker")
+
+#: After this long without an answer the server has given the attempt up by itself.
+_SETTLE_SECONDS = 60.0
+_OUTPUT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What all runs of a worker share."""
+
+    client: Client
+    contact: ServerContact
+    templates: Templates
+    output: OutputPump
+    surroundings: Surroundings
+    pool: str
+    grace_seconds: float
+
+
+@dataclass(frozen=True)
+class Exited:
+    """The process has ended."""
+
+    code: int | None
+
+
+class Execution:
+    """A run that this worker has taken. `run` is its thread; the rest may be called by any."""
+
+    def __init__(self, flow_run: "FlowRun", attempt_id: UUID, equipment: Equipment) -> None:
+        self.flow_run_id = flow_run.id
+        self.attempt_id = attempt_id
+        self._flow_run = flow_run
+        self._tools = equipment
+        self._inbox: SimpleQueue[Exited | Ending] = SimpleQueue()
+        self._process: RunProcess | None = None
+        self._ending: Ending | None = None
+        self._job: Job | None = None
+
+    def end(self, ending: Ending) -> None:
+        """Ask for the end of the run's process."""
+        self._inbox.put(ending)
+
+    def run(self) -> None:
+        """Execute the run to its end."""
+        try:
+            self._job = job = self._prepare()
+            shown = self._start(job)
+        except (PenstockError, NotForked, OSError, ValueError) as error:
+            # NotFound and the like are about this run; the worker itself goes on.
+            self._settle({"type": "CRASHED", "message": f"The run could not be started: {error}"})
+            return
+        code = self._attend(job.timeout_seconds)
+        self._tools.templates.keep_warm(job.launch)
+        if shown is not None:
+            shown.wait(_OUTPUT_SECONDS)
+        self._finish(code)
+
+    def _prepare(self) -> Job:
+        client = self._tools.client
+        if self._flow_run.deployment_id is None:
+            raise ValueError("it has no deployment, so that its code cannot be found")
+        deployment = client.read_deployment(self._flow_run.deployment_id)
+        template = client.read_work_pool(self._tools.pool).base_job_template or {}
+        return make_job(
+            self._flow_run, deployment, template, self.attempt_id, self._tools.surroundings
+        )
+
+    def _start(self, job: Job) -> threading.Event | None:
+        """Start the process; the event is set when all its output has been shown."""
+        shown = None
+        if job.stream_output:
+            fd, shown = self._tools.output.open(self._flow_run.name)
+        else:
+            fd = os.open(os.devnull, os.O_WRONLY)
+        try:
+            self._process, warm = self._tools.templates.spawn(job.launch, fd, self._exited)
+        finally:
+            os.close(fd)
+        how = "a command" if job.launch.argv else "warm" if warm else "cold"
+        self._say("started as process %d (%s)", self._process.pid, how)
+        self._announce(self._process.pid)
+        return shown
+
+    def _announce(self, pid: int) -> None:
+        """Tell where the run executes: one that waits for a retry is then cancelled through us."""
+        place = f"{os.uname().nodename}:{pid}"
+        with suppress(NotFound):  # Deleted meanwhile; its renewal will tell.
+            try:
+                self._tools.client.update_flow_run(self.flow_run_id, infrastructure_pid=place)
+            except PenstockError as error:
+                self._tools.contact.failed(error)
+
+    def _exited(self, code: int | None) -> None:
+        self._inbox.put(Exited(code))
+
+    def _attend(self, timeout_seconds: float | None) -> int | None:
+        """Wait for the process, ending it when that is due; its exit code."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            try:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                event = self._inbox.get(timeout=left)
+            except Empty:
+                if self._ending is None:
+                    deadline = self._end(Ending.TIMED_OUT)
+                else:
+                    self._kill("did not end in %g seconds, killed", self._tools.grace_seconds)
+                    deadline = None
+                continue
+            if isinstance(event, Exited):
+                return event.code
+            if self._ending is None or event in (Ending.LOST, Ending.STOPPED):
+                deadline = self._end(event)
+
+    def _end(self, ending: Ending) -> float | None:
+        """Begin to end the process; when to kill it."""
+        self._ending = ending
+        if ending in (Ending.LOST, Ending.STOPPED):
+            self._kill("%s, killed", ending.value)
+            return None
+        if ending is not Ending.OVER and self._process is not None:
+            self._say("%s, asked to end", ending.value)
+            self._process.signal(signal.SIGTERM)
+        return time.monotonic() + self._tools.grace_seconds
+
+    def _kill(self, words: str, *values: object) -> None:
+        self._say(words, *values)
+        if self._process is not None:
+            self._process.signal(signal.SIGKILL)
+
+    def _finish(self, code: int | None) -> None:
+        if self._ending is Ending.LOST:
+            self._say("is no longer ours; its process has ended")
+            return
+        flow_run = self._read_again()
+        if flow_run is None:
+            return
+        seconds = self._job.timeout_seconds if self._job is not None else None
+        state = final_state(flow_run, code, self._ending, seconds)
+        if state is not None:
+            self._settle(state, force=self._ending is Ending.TIMED_OUT)
+        elif is_terminal(flow_run):
+            self._say("ended %s", flow_run.state_name)
+        else:
+            self._say("left %s: %s", flow_run.state_name, describe_exit(code))
+
+    def _read_again(self) -> "FlowRun | None":
+        read = self._tools.client.read_flow_run
+        return self._insist(lambda: read(self.flow_run_id))
+
+    def _settle(self, state: dict[str, Any], force: bool = False) -> None:
+        answer = self._insist(
+            lambda: self._tools.client.set_flow_run_state(
+                self.flow_run_id, state, force=force, attempt_id=self.attempt_id
+            )
+        )
+        if answer is None:
+            return
+        if answer.status == "ACCEPT":
+            self._say("ended %s: %s", answer.state and answer.state.name, state["message"])
+        else:
+            self._say("is %s by now", answer.state and answer.state.name)
+
+    def _insist(self, ask: Callable[[], T]) -> T | None:
+        """The answer to a request, repeated while the server is away; None when it refuses."""
+        give_up_at = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            try:
+                return ask()
+            except (NotFound, AttemptLost):
+                self._say("is gone or is no longer ours")
+                return None
+            except PenstockError as error:
+                self._tools.contact.failed(error)
+                refused = isinstance(error, ApiError) and 400 <= error.status < 500
+                if refused or time.monotonic() > give_up_at:
+                    self._say("its state could not be set: %s", error)
+                    return None
+            time.sleep(1.0)
+
+    def _say(self, words: str, *values: object) -> None:
+        _logger.info("run '%s' " + words, self._flow_run.name, *values)
