@@ -17,6 +17,7 @@ $(READY): pyproject.toml constraints.txt scripts/make-venv
 	@scripts/make-venv
 
 setup: $(READY)  ## Make .venv with the locked dependencies and .venv/bin/penstock
+	@echo "setup: .venv holds the locked dependencies and penstock"
 
 demo: $(READY)  ## Run a flow on real data through a real server and worker
 	@echo "demo: a server, a worker and a flow on 16,607 days of S&P 500 prices"
