@@ -28,6 +28,7 @@ from penstock.store.states import INSERT_STATE, state_shape
 from penstock.store.tables import (
     WORKSPACE,
     deployment,
+    flow,
     flow_run,
     flow_run_tag,
     idempotency_key,
@@ -174,16 +175,23 @@ def select_flow_run(tx: Transaction, id: UUID, now: datetime) -> dict[str, Any] 
 # ------------------------------------------------------------------ creating
 
 _FLOW_RUN_BINDS = {c.name: bindparam(c.name, type_=c.type) for c in flow_run.c}
-_INSERT_FLOW_RUN = Statement(insert(flow_run).values(_FLOW_RUN_BINDS))
-# Writes nothing when the deployment has changed since the run was prepared.
-_GUARD = and_(
+# A run is written only if what it was prepared from still stands: the deployment at its revision,
+# or the flow.
+_OF_REVISION = and_(
     deployment.c.id == bindparam("deployment_id", type_=deployment.c.id.type),
     deployment.c.revision == bindparam("revision", type_=deployment.c.revision.type),
 )
+_OF_FLOW = flow.c.id == bindparam("flow_id", type_=flow.c.id.type)
 _INSERT_FLOW_RUN_OF_REVISION = Statement(
     insert(flow_run).from_select(
         list(_FLOW_RUN_BINDS),
-        select(*_FLOW_RUN_BINDS.values()).select_from(deployment).where(_GUARD),
+        select(*_FLOW_RUN_BINDS.values()).select_from(deployment).where(_OF_REVISION),
+    )
+)
+_INSERT_FLOW_RUN_OF_FLOW = Statement(
+    insert(flow_run).from_select(
+        list(_FLOW_RUN_BINDS),
+        select(*_FLOW_RUN_BINDS.values()).select_from(flow).where(_OF_FLOW),
     )
 )
 _INSERT_TAG = Statement(
@@ -221,8 +229,8 @@ def insert_flow_run(
 ) -> bool:
     """Insert a run with its first state, key, tags and event.
 
-    False when another run holds its idempotency key. Raises Stale, and leaves nothing, when
-    `revision` is given and the deployment is no longer at it.
+    False when another run holds its idempotency key. Raises Stale, and leaves nothing, when the
+    deployment is no longer at `revision` or, without one, the flow is no longer there.
     """
     if tx.is_postgres:
         return _insert_flow_run_postgres(tx, run, state_row, tags, told, revision)
@@ -232,8 +240,10 @@ def insert_flow_run(
     ):
         return False
     if revision is None:
-        tx.run(_INSERT_FLOW_RUN, **run)
-    elif not tx.run(_INSERT_FLOW_RUN_OF_REVISION, **run, revision=revision):
+        written = tx.run(_INSERT_FLOW_RUN_OF_FLOW, **run)
+    else:
+        written = tx.run(_INSERT_FLOW_RUN_OF_REVISION, **run, revision=revision)
+    if not written:
         raise Stale
     tx.run(INSERT_STATE, **state_row)
     if tags:
@@ -243,32 +253,27 @@ def insert_flow_run(
 
 
 @lru_cache(maxsize=8)
-def _postgres_insert(guarded: bool, keyed: bool, tagged: bool) -> Statement:
+def _postgres_insert(of_revision: bool, keyed: bool, tagged: bool) -> Statement:
     """One statement that inserts everything or, where the guard or the key says no, nothing.
 
     Differs from SQLite by necessity: there a statement cannot insert into several tables, here a
     round trip is what costs.
     """
-    source: Any = None
+    if of_revision:
+        guard = select(deployment.c.id).where(_OF_REVISION).cte("guard")
+    else:
+        guard = select(flow.c.id).where(_OF_FLOW).cte("guard")
+    source: Any = guard
     ctes = []
-    if guarded:
-        guard = select(deployment.c.id).where(_GUARD).cte("guard")
-        source = guard
     if keyed:
-        values = select(*_KEY_VALUES.values())
-        if source is not None:
-            values = values.select_from(source)
-        key = (
+        source = (
             postgresql.insert(idempotency_key)
-            .from_select(list(_KEY_VALUES), values)
+            .from_select(list(_KEY_VALUES), select(*_KEY_VALUES.values()).select_from(guard))
             .on_conflict_do_nothing()
             .returning(idempotency_key.c.flow_run_id)
             .cte("new_key")
         )
-        source = key
-    run_values = select(*_FLOW_RUN_BINDS.values())
-    if source is not None:
-        run_values = run_values.select_from(source)
+    run_values = select(*_FLOW_RUN_BINDS.values()).select_from(source)
     run = (
         insert(flow_run)
         .from_select(list(_FLOW_RUN_BINDS), run_values)
@@ -297,10 +302,9 @@ def _postgres_insert(guarded: bool, keyed: bool, tagged: bool) -> Statement:
         .returning(outbox.c.seq)
         .cte("new_event")
     )
-    counts = [select(func.count()).select_from(run).scalar_subquery().label("runs")]
-    if guarded:
-        counts.append(select(func.count()).select_from(guard).scalar_subquery().label("guards"))
-    return Statement(select(*counts).add_cte(*ctes))
+    runs = select(func.count()).select_from(run).scalar_subquery().label("runs")
+    guards = select(func.count()).select_from(guard).scalar_subquery().label("guards")
+    return Statement(select(runs, guards).add_cte(*ctes))
 
 
 def _insert_flow_run_postgres(
@@ -326,7 +330,7 @@ def _insert_flow_run_postgres(
         told_body=documents.dump(told),
     )
     assert row is not None
-    if revision is not None and not row.guards:
+    if not row.guards:
         raise Stale
     if not row.runs:
         return False

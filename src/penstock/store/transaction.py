@@ -32,12 +32,26 @@ class Transaction:
     committed; nothing of it is told when it rolls back.
     """
 
-    __slots__ = ("_connection", "_listener", "dialect", "effects", "is_postgres", "statements")
+    __slots__ = (
+        "_connection",
+        "_listener",
+        "dialect",
+        "effects",
+        "is_postgres",
+        "memory",
+        "statements",
+    )
 
     def __init__(
-        self, connection: Connection, dialect: Dialect, listener: StatementListener | None = None
+        self,
+        connection: Connection,
+        dialect: Dialect,
+        memory: dict[Any, Any],
+        listener: StatementListener | None = None,
     ) -> None:
         self._connection = connection
+        #: what this process remembers of this database; every use is guarded by a revision
+        self.memory = memory
         self._listener = listener
         self.dialect = dialect
         self.is_postgres = dialect is POSTGRES
@@ -84,3 +98,14 @@ class Transaction:
         cursor.executemany(rendered.sql, [rendered.arguments(p) for p in many])
         self.statements += 1
         return int(cursor.rowcount)
+
+    def run_rows(self, sql: str, arguments: Any) -> list[Any]:
+        """Run SQL text as the driver takes it, for statements that carry many rows at once.
+
+        What it returns by RETURNING comes as the driver has it, undecoded.
+        """
+        if self._listener:
+            self._listener(sql)
+        cursor = self._connection.execute(sql, arguments)
+        self.statements += 1
+        return list(cursor.fetchall()) if cursor.description else []

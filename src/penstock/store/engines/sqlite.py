@@ -75,7 +75,9 @@ class FileLock:
         os.close(self._descriptor)
 
 
-def connect(path: Path | str, *, readonly: bool = False) -> sqlite3.Connection:
+def connect(
+    path: Path | str, *, readonly: bool = False, synchronous: str = "FULL"
+) -> sqlite3.Connection:
     """A connection with Penstock's settings: WAL, synchronous=FULL, no implicit transactions."""
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=5.0
@@ -85,7 +87,7 @@ def connect(path: Path | str, *, readonly: bool = False) -> sqlite3.Connection:
         return connection
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute("PRAGMA foreign_keys=OFF")
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
@@ -119,17 +121,19 @@ class SqliteEngine:
         on_commit: Callable[[list[Any]], None],
         *,
         readers: int = 3,
+        synchronous: str = "FULL",
         listener: StatementListener | None = None,
     ) -> None:
         self.path = path
         self._completions = completions
         self._on_commit = on_commit
         self._listener = listener
+        self._memory: dict[Any, Any] = {}
         self._readers = ThreadTeam("read", readers, self._read, _close)
         # What users wrote (schemas, templates) runs here, so that a slow one delays no plain read.
         self._preparers = ThreadTeam("prepare", readers, self._prepare, _close)
         self._writes: SimpleQueue[Write | None] = SimpleQueue()
-        self._connection = connect(path)
+        self._connection = connect(path, synchronous=synchronous)
         self._checkpointed_at = 0
         self._writer = threading.Thread(target=self._write_loop, name="write", daemon=True)
         self._writer.start()
@@ -166,7 +170,7 @@ class SqliteEngine:
         try:
             connection.execute("BEGIN")
             try:
-                result = function(Transaction(connection, SQLITE, self._listener))
+                result = function(Transaction(connection, SQLITE, self._memory, self._listener))
             finally:
                 connection.execute("COMMIT")
         except sqlite3.Error as e:
@@ -237,7 +241,7 @@ class SqliteEngine:
         done: list[tuple[Write, Any, Any, list[Any]]] = []
         connection.execute("BEGIN IMMEDIATE")
         for job in batch:
-            tx = Transaction(connection, SQLITE, self._listener)
+            tx = Transaction(connection, SQLITE, self._memory, self._listener)
             if not alone:
                 connection.execute("SAVEPOINT unit")
             try:

@@ -1,0 +1,253 @@
+"""Creating flow runs, the centre of the product: prepare without the write lock, then one unit."""
+
+from collections import namedtuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from penstock.contract.rest.flow_runs import DeploymentFlowRunCreate, FlowRunCreate
+from penstock.core import documents
+from penstock.core.bookkeeping import RunFacts
+from penstock.core.errors import BadRequest, Conflict, InvalidInput, NotFound
+from penstock.core.flow_run_rules import decide_flow_run_state
+from penstock.core.ids import new_id
+from penstock.core.names import random_name
+from penstock.core.states import State, StateType, make_state
+from penstock.operations.deployment_facts import DeploymentFacts, deployment_facts, forget
+from penstock.operations.flow_run_states import column_changes, proposed_state, state_event
+from penstock.operations.hydration import hydrate_parameters
+from penstock.store.flow_runs import (
+    flow_run_shape,
+    insert_flow_run,
+    select_flow_run,
+    select_run_id_by_key,
+)
+from penstock.store.flows import select_flow_labels
+from penstock.store.states import shape_of_state, state_values
+from penstock.store.tables import WORKSPACE, flow_run
+from penstock.store.transaction import Stale, Transaction
+from penstock.store.work_queues import insert_work_queue_if_missing, select_queue_of_pool
+
+RunValues = namedtuple("RunValues", flow_run.c.keys())  # type: ignore[misc]  # from the table
+
+#: every column of a new run that nobody has set
+_NEW: dict[str, Any] = dict.fromkeys(flow_run.c.keys()) | {
+    "workspace_id": WORKSPACE,
+    "run_count": 0,
+    "total_run_time": 0.0,
+    "auto_scheduled": False,
+    "resuming": False,
+}
+
+
+@dataclass(slots=True)
+class Queue:
+    """Where a run waits for a worker. `id` is None while the queue has still to be made."""
+
+    id: UUID | None
+    name: str
+    pool_id: UUID
+    pool_name: str
+
+
+@dataclass(slots=True)
+class PreparedRun:
+    """A run ready to be written: everything thought out, nothing stored yet."""
+
+    run: dict[str, Any]
+    state: State
+    tags: list[str]
+    queue: Queue | None
+    #: the deployment's revision this was prepared from; None for a run without a deployment
+    revision: int | None
+    now: datetime
+
+
+# ------------------------------------------------------------------ prepare
+
+
+def prepare_flow_run_of_deployment(
+    tx: Transaction, deployment_id: UUID, body: DeploymentFlowRunCreate, now: datetime
+) -> PreparedRun:
+    """Think out a run of a deployment.
+
+    Raises NotFound for the deployment, HydrationError (400) for a template or variable, Conflict
+    (409) for parameters the schema refuses, InvalidInput (422) for job variables, BadRequest (400)
+    for a queue's name without a pool.
+    """
+    facts = deployment_facts(tx, deployment_id)
+    parameters = facts.merged_parameters(body.parameters)
+    parameters = hydrate_parameters(tx, parameters, facts.has_templates or bool(body.parameters))
+    enforce = body.enforce_parameter_schema
+    if facts.enforce_parameter_schema if enforce is None else enforce:
+        facts.check_parameters(parameters)
+    facts.check_job_variables(body.job_variables)
+    labels = facts.labels | {
+        "prefect.flow.id": str(facts.flow_id),
+        "prefect.deployment.id": str(facts.id),
+    }
+    state = make_state(StateType.SCHEDULED, now) if body.state is None else proposed_state(body.state, now)
+    values = _common_values(body, now) | {
+        "flow_id": facts.flow_id,
+        "deployment_id": facts.id,
+        "deployment_version": facts.version,
+        "parameters": documents.dump(parameters),
+        "labels": documents.dump(labels | (body.labels or {})),
+        "infrastructure_document_id": body.infrastructure_document_id
+        or facts.infrastructure_document_id,
+        "job_variables": documents.dump(body.job_variables or {}),
+    }
+    tags = list(dict.fromkeys([*facts.tags, *body.tags]))
+    queue = _queue_of(tx, facts, body.work_queue_name)
+    return _prepared(values, state, tags, queue, facts.revision, now)
+
+
+def prepare_flow_run(tx: Transaction, body: FlowRunCreate, now: datetime) -> PreparedRun:
+    """Think out a run of a flow, without a deployment: parameters are taken as they are.
+
+    Raises Conflict (409) for an unknown flow, NotFound for an unknown pool or queue.
+    """
+    labels = select_flow_labels(tx, body.flow_id)
+    if labels is None:
+        raise Conflict(f"There is no flow {body.flow_id}; create it by POST /flows/ first")
+    labels = labels | {"prefect.flow.id": str(body.flow_id)} | (body.labels or {})
+    if body.deployment_id is not None:
+        labels.setdefault("prefect.deployment.id", str(body.deployment_id))
+    state = make_state(StateType.PENDING, now) if body.state is None else proposed_state(body.state, now)
+    values = _common_values(body, now) | {
+        "flow_id": body.flow_id,
+        "deployment_id": body.deployment_id,
+        "flow_version": body.flow_version,
+        "parameters": documents.dump(body.parameters),
+        "labels": documents.dump(labels),
+        "infrastructure_document_id": body.infrastructure_document_id,
+        "job_variables": None if body.job_variables is None else documents.dump(body.job_variables),
+    }
+    queue = None
+    if body.work_pool_name is not None:
+        queue = _queue_of_pool(tx, body.work_pool_name, body.work_queue_name)
+    return _prepared(values, state, list(dict.fromkeys(body.tags)), queue, None, now)
+
+
+def _common_values(body: DeploymentFlowRunCreate | FlowRunCreate, now: datetime) -> dict[str, Any]:
+    policy = body.empirical_policy
+    return _NEW | {
+        "id": new_id(now),
+        "created": now,
+        "updated": now,
+        "name": body.name or random_name(),
+        "idempotency_key": body.idempotency_key,
+        "context": documents.dump(body.context) if body.context else documents.EMPTY_OBJECT,
+        "retries": policy.retries,
+        "retry_delay": policy.retry_delay,
+        "retry_type": policy.retry_type,
+        "resuming": bool(policy.resuming),
+        "pause_keys": documents.dump(policy.pause_keys) if policy.pause_keys else None,
+        "parent_task_run_id": body.parent_task_run_id,
+    }
+
+
+def _prepared(
+    values: dict[str, Any],
+    state: State,
+    tags: list[str],
+    queue: Queue | None,
+    revision: int | None,
+    now: datetime,
+) -> PreparedRun:
+    """Book the first state, by the minimal rules, and lay everything out for writing."""
+    facts = RunFacts(
+        retries=values["retries"],
+        retry_delay=values["retry_delay"],
+        retry_type=values["retry_type"],
+        resuming=values["resuming"],
+        pause_keys=documents.load(values["pause_keys"]) if values["pause_keys"] else [],
+        deployment_id=values["deployment_id"],
+        parent_task_run_id=values["parent_task_run_id"],
+    )
+    outcome = decide_flow_run_state(facts, state, now, minimal=True)
+    assert outcome.state is not None  # nothing refuses a first state
+    values |= column_changes(outcome.changes)
+    values["tags"] = documents.dump(tags) if tags else documents.EMPTY_ARRAY
+    values["work_queue_id"] = None if queue is None else queue.id
+    return PreparedRun(values, outcome.state, tags, queue, revision, now)
+
+
+def _queue_of(tx: Transaction, facts: DeploymentFacts, name: str | None) -> Queue | None:
+    if facts.work_pool_id is None or facts.work_pool_name is None:
+        if name is not None:
+            raise BadRequest(
+                f"work_queue_name {name!r} needs a deployment with a work pool; this one has none"
+            )
+        return None
+    if name is None or name == facts.work_queue_name:
+        assert facts.work_queue_name is not None
+        return Queue(
+            facts.work_queue_id, facts.work_queue_name, facts.work_pool_id, facts.work_pool_name
+        )
+    found = select_queue_of_pool(tx, facts.work_pool_name, name)
+    queue_id = None if found is None else found.id
+    return Queue(queue_id, name, facts.work_pool_id, facts.work_pool_name)
+
+
+def _queue_of_pool(tx: Transaction, pool_name: str, queue_name: str | None) -> Queue:
+    found = select_queue_of_pool(tx, pool_name, queue_name)
+    if found is None:
+        where = f"work pool {pool_name!r}"
+        what = where if queue_name is None else f"work queue {queue_name!r} in {where}"
+        raise NotFound(f"There is no {what}; create it first")
+    return Queue(found.id, found.name, found.work_pool_id, pool_name)
+
+
+# ------------------------------------------------------------------ the unit of work
+
+
+def create_flow_run(tx: Transaction, prepared: PreparedRun) -> tuple[dict[str, Any], bool]:
+    """Create the run, or return the one that already holds its idempotency key.
+
+    The run as FlowRunResponse, and whether it is new. Raises Stale when the deployment has changed
+    since, Conflict when the key belongs to a run that was pruned.
+    """
+    run, state = prepared.run, prepared.state
+    queue = prepared.queue
+    if queue is not None and queue.id is None:
+        queue.id = insert_work_queue_if_missing(tx, queue.pool_id, queue.name, prepared.now)
+        run["work_queue_id"] = queue.id
+    values = RunValues(**run)
+    told = state_event(values, state, None, run["run_count"])
+    row = state_values(state, run["id"])
+    try:
+        new = insert_flow_run(tx, run, row, prepared.tags, told, prepared.revision)
+    except Stale:
+        forget(tx, run["deployment_id"])
+        raise
+    if not new:
+        return _existing(tx, run, prepared.now), False
+    shape = flow_run_shape(
+        values,
+        prepared.now,
+        current_state=shape_of_state(state, run["id"], run["parent_task_run_id"]),
+        work_queue_name=None if queue is None else queue.name,
+        work_pool_id=None if queue is None else queue.pool_id,
+        work_pool_name=None if queue is None else queue.pool_name,
+    )
+    return shape, True
+
+
+def _existing(tx: Transaction, run: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    key = run["idempotency_key"]
+    holder = select_run_id_by_key(tx, run["flow_id"], key)
+    if holder is None:  # deleted between the two statements: the key is free again
+        raise Stale
+    existing = select_flow_run(tx, holder, now)
+    if existing is None:
+        raise Conflict(
+            f"The idempotency key {key!r} was used by flow run {holder}, which retention has "
+            "removed since; use a new key to run again"
+        )
+    return existing
+
+
+__all__ = ["InvalidInput"]
