@@ -305,3 +305,12 @@ def test_a_client_reads_answers_with_fields_it_does_not_know() -> None:
         state_name="Cancelling",
     )
     assert renewal.state_type is StateType.CANCELLING
+
+
+@pytest.mark.parametrize("document", [None, {}, {"a": [1, 2.5, "x", None, True]}])
+def test_documents_are_kept_as_they_are(document: dict[str, Any] | None) -> None:
+    assert read(SetStateBody, state={"type": "COMPLETED", "data": document}).state.data == document
+    body = read(DeploymentFlowRunCreate, parameters=document or {}, job_variables=document)
+    assert body.parameters == (document or {})
+    assert body.job_variables == document
+    assert read(Event, **EVENT, payload=document or {}).payload == (document or {})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter
 from typing_extensions import TypeAliasType
 
@@ -188,3 +189,14 @@ def test_no_unnamed_body_is_forgotten() -> None:
             if _in_scope(path, operation) and "Body_" in str(operation.get("requestBody")):
                 unnamed.add(f"{method.upper()} {path}")
     assert unnamed == set(BODIES)
+
+
+def test_every_body_can_stand_in_a_route() -> None:
+    app = FastAPI()
+    for operation, name in BODIES.items():
+
+        def door(body: Any) -> None: ...
+
+        door.__annotations__["body"] = SHAPES[name]
+        app.post(f"/{operation.split()[1].replace('{', '').replace('}', '')}")(door)
+    assert set(BODIES.values()) <= set(app.openapi()["components"]["schemas"])

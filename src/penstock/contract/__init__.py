@@ -1,0 +1,1 @@
+"""Every shape that travels on the wire, defined once. No behaviour."""

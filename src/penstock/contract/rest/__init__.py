@@ -1,0 +1,1 @@
+"""Wire shapes of the REST dialect, one file per resource."""
