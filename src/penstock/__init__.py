@@ -1,3 +1,58 @@
 """Penstock: a workflow orchestrator. Flows and tasks are plain Python functions."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.sdk.client import AsyncClient, Client
+    from penstock.sdk.deployments import run_deployment
+    from penstock.sdk.flows import Flow, flow
+    from penstock.sdk.futures import TaskFuture
+    from penstock.sdk.run_logs import get_run_logger
+    from penstock.sdk.states import State
+    from penstock.sdk.tasks import Task, task, unmapped
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Flow",
+    "State",
+    "Task",
+    "TaskFuture",
+    "__version__",
+    "flow",
+    "get_run_logger",
+    "run_deployment",
+    "task",
+    "unmapped",
+]
+
+#: where each public name lives; imported at its first use, so that `import penstock` costs nothing
+_HOMES = {
+    "AsyncClient": "client",
+    "Client": "client",
+    "Flow": "flows",
+    "State": "states",
+    "Task": "tasks",
+    "TaskFuture": "futures",
+    "flow": "flows",
+    "get_run_logger": "run_logs",
+    "run_deployment": "deployments",
+    "task": "tasks",
+    "unmapped": "tasks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'penstock' has no attribute '{name}'")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"penstock.sdk.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

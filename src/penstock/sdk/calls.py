@@ -19,18 +19,19 @@ import orjson
 from penstock.sdk.wire import DEFAULT_TIMEOUT_SECONDS, Call
 
 if TYPE_CHECKING:
-    from penstock.contract.rest.deployments import DeploymentResponse, DeploymentSchedule
-    from penstock.contract.rest.flow_runs import FlowRunResponse, OrchestrationResult
+    from penstock.contract.rest.deployments import DeploymentResponse
+    from penstock.contract.rest.flow_runs import FlowRunResponse
     from penstock.contract.rest.flows import Flow
     from penstock.contract.rest.logs import Log
-    from penstock.contract.rest.states import State
+    from penstock.contract.rest.schedules import DeploymentSchedule
+    from penstock.contract.rest.states import OrchestrationResult, State
     from penstock.contract.rest.task_runs import TaskRun
     from penstock.contract.rest.work_pools import (
         WorkerFlowRunResponse,
         WorkerResponse,
         WorkPoolResponse,
-        WorkQueueResponse,
     )
+    from penstock.contract.rest.work_queues import WorkQueueResponse
 
 Id = uuid.UUID | str
 Fields = Mapping[str, Any]
@@ -89,10 +90,10 @@ FLOW_RUN = ("flow_runs", "FlowRunResponse")
 STATE = ("states", "State")
 TASK_RUN = ("task_runs", "TaskRun")
 DEPLOYMENT = ("deployments", "DeploymentResponse")
-SCHEDULE = ("deployments", "DeploymentSchedule")
-ORCHESTRATION_RESULT = ("flow_runs", "OrchestrationResult")
+SCHEDULE = ("schedules", "DeploymentSchedule")
+ORCHESTRATION_RESULT = ("states", "OrchestrationResult")
 WORK_POOL = ("work_pools", "WorkPoolResponse")
-WORK_QUEUE = ("work_pools", "WorkQueueResponse")
+WORK_QUEUE = ("work_queues", "WorkQueueResponse")
 WORKER = ("work_pools", "WorkerResponse")
 WORKER_FLOW_RUN = ("work_pools", "WorkerFlowRunResponse")
 LOG = ("logs", "Log")

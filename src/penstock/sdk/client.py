@@ -33,7 +33,7 @@ class operation(Generic[P, T]):
 
     def __get__(self, client: Client | None, owner: type) -> Callable[P, T]:
         if client is None:
-            return cast(Any, self)
+            return cast(Callable[P, T], self)
 
         @functools.wraps(self.make)
         def method(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -51,7 +51,7 @@ class async_operation(Generic[P, T]):
 
     def __get__(self, client: AsyncClient | None, owner: type) -> Callable[P, Awaitable[T]]:
         if client is None:
-            return cast(Any, self)
+            return cast(Callable[P, Awaitable[T]], self)
 
         @functools.wraps(self.make)
         async def method(*args: P.args, **kwargs: P.kwargs) -> T:

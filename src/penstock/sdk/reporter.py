@@ -1,0 +1,132 @@
+"""Ships a run's task events and log lines in batches, from one background thread.
+
+Nothing is dropped silently: what cannot be delivered is counted and said on the `penstock` logger.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from penstock.sdk import calls
+from penstock.sdk.errors import ApiError, AttemptLost, Unavailable
+from penstock.sdk.wire import encode
+
+if TYPE_CHECKING:
+    from penstock.sdk.client import Client
+
+logger = logging.getLogger("penstock.reporter")
+
+MAX_EVENTS = 500
+MAX_EVENT_BYTES = 3_000_000
+MAX_LOGS = 2000
+MAX_LOG_BYTES = 8_000_000
+#: how long an event or a line waits for company
+INTERVAL_SECONDS = 0.25
+#: above this the code that reports waits until a batch is through
+MAX_WAITING = 50_000
+
+
+class Reporter:
+    """Takes events and log lines from any thread and delivers them in order."""
+
+    def __init__(self, client: Client, attempt_id: str | None = None) -> None:
+        self.client = client
+        self.attempt_id = attempt_id
+        #: set when the server refused this attempt: nothing is sent any more
+        self.lost = False
+        self._events: deque[Any] = deque()
+        self._logs: deque[Any] = deque()
+        self._wake = threading.Event()
+        self._sending = threading.Lock()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def add_event(self, event: dict[str, Any]) -> None:
+        """Queues one event."""
+        self._events.append(event)
+        self._after_adding(len(self._events), MAX_EVENTS)
+
+    def add_log(self, line: dict[str, Any]) -> None:
+        """Queues one log line."""
+        self._logs.append(line)
+        self._after_adding(len(self._logs), MAX_LOGS)
+
+    def flush(self) -> None:
+        """Returns when everything queued so far is stored, or is known to be undeliverable."""
+        if self._events or self._logs or self._sending.locked():
+            with self._sending:
+                self._send_waiting(last=True)
+
+    def close(self) -> None:
+        """Flushes and ends the thread."""
+        self.flush()
+        self._closed = True
+        self._wake.set()
+
+    def _after_adding(self, waiting: int, batch: int) -> None:
+        if self._thread is None:
+            self._start()
+        if waiting >= batch and not self._wake.is_set():
+            self._wake.set()
+        if waiting >= MAX_WAITING:
+            self.flush()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="penstock-reporter", daemon=True
+                )
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.wait(INTERVAL_SECONDS)
+            self._wake.clear()
+            if self._events or self._logs:
+                with self._sending:
+                    self._send_waiting(last=False)
+
+    def _send_waiting(self, last: bool) -> None:
+        while self._events and self._send_batch(self._events, MAX_EVENTS, MAX_EVENT_BYTES, last):
+            pass
+        while self._logs and self._send_batch(self._logs, MAX_LOGS, MAX_LOG_BYTES, last):
+            pass
+
+    def _send_batch(self, queue: deque[Any], most: int, most_bytes: int, last: bool) -> bool:
+        """Sends the head of a queue; True when the queue got shorter."""
+        body, count = _take(queue, most, most_bytes)
+        if self.lost:
+            return True
+        try:
+            if queue is self._events:
+                self.client.do(calls.create_events(body, attempt_id=self.attempt_id))
+            else:
+                self.client.do(calls.create_logs(body))
+        except AttemptLost:
+            self.lost = True
+        except Unavailable as error:
+            if not last:  # the next round tries again
+                queue.extendleft(reversed(orjson.loads(encode(body))))
+                return False
+            logger.error("%d reports were not delivered: %s", count, error)
+        except ApiError as error:
+            logger.error("%d reports were refused: %s", count, error)
+        return True
+
+
+def _take(queue: deque[Any], most: int, most_bytes: int) -> tuple[Any, int]:
+    """The head of the queue as one JSON array, bounded in number and bytes."""
+    parts: list[bytes] = []
+    size = 0
+    while queue and len(parts) < most and size < most_bytes:
+        part = encode(queue.popleft())
+        parts.append(part)
+        size += len(part) + 1
+    return orjson.Fragment(b"[" + b",".join(parts) + b"]"), len(parts)
