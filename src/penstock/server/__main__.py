@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
+from types import FrameType
 
 import uvicorn
 import uvloop
@@ -84,6 +86,12 @@ class _Runner(uvicorn.Server):
         seconds = self._penstock.settings.idle_exit_seconds
         if seconds is not None:
             self._idle = asyncio.create_task(exit_when_idle(self._penstock, seconds, self._stop))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Serve no more; unlike uvicorn's, the exit code stays 0 and the loops end in order."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
 
     def _stop(self) -> None:
         self.should_exit = True
