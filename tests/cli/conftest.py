@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,43 @@ def deploy(
         fields["work_pool_name"] = pool
     deployment_id = client.create_deployment(name=name, flow_id=flow_id, **fields)
     return Deployed(flow_id, flow, deployment_id, name, pool or "")
+
+
+def log(flow_run_id: object, message: str, at: datetime, level: int = 20) -> dict[str, Any]:
+    """A log line as a flow's process ships it."""
+    return {
+        "name": "penstock.flow_runs",
+        "level": level,
+        "message": message,
+        "timestamp": at.isoformat(),
+        "flow_run_id": str(flow_run_id),
+    }
+
+
+class Performer:
+    """Plays the worker of one run."""
+
+    def __init__(self, client: Client, flow_run_id: object) -> None:
+        self.client = client
+        self.flow_run_id = str(flow_run_id)
+
+    def start(self) -> None:
+        """The run is taken and runs."""
+        self.enter("PENDING")
+        self.enter("RUNNING")
+
+    def enter(self, state_type: str, message: str | None = None) -> None:
+        """The run's next state."""
+        state = {"type": state_type, "message": message}
+        answer = self.client.set_flow_run_state(self.flow_run_id, state)
+        assert answer.status.value == "ACCEPT", answer
+
+    def say(self, *messages: str, level: int = 20) -> None:
+        """The flow logs, now."""
+        now = datetime.now(UTC)
+        self.client.create_logs(
+            [
+                log(self.flow_run_id, message, now + timedelta(microseconds=number), level)
+                for number, message in enumerate(messages)
+            ]
+        )

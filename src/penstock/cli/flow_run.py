@@ -113,7 +113,7 @@ def _state_filter(states: tuple[str, ...]) -> dict[str, Any]:
 
 def _describe_run_time(run: "FlowRunResponse") -> str | None:
     seconds = run.estimated_run_time
-    return show_seconds(float(seconds)) if run.start_time else None
+    return show_seconds(seconds) if run.start_time else None
 
 
 @flow_run.command("inspect")
@@ -166,10 +166,11 @@ def cancel(invocation: Invocation, flow_run: str, output: str) -> None:
     run = find_flow_run(client, flow_run)
     answer = client.set_flow_run_state(run.id, {"type": "CANCELLING"})
     state = answer.state
-    if state is None or str(state.type.value) not in {"CANCELLING", "CANCELLED"}:
-        kept = state.name if state is not None else "without a state"
+    # A run that has not started is REJECTed into CANCELLED; one that has ended is an ABORT.
+    refused = answer.status.value not in {"ACCEPT", "REJECT"}
+    if state is None or refused or state.type.value not in {"CANCELLING", "CANCELLED"}:
         fail(
-            f"Flow run {run.name!r} is {kept} and cannot be cancelled",
+            f"Flow run {run.name!r} is {run.state_name} and cannot be cancelled",
             f"look at it with: penstock flow-run inspect {run.id}",
         )
     words = {

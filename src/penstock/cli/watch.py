@@ -7,7 +7,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from penstock.cli.history import FlowRunHistory, Line
 from penstock.cli.invocation import Invocation
@@ -27,6 +28,7 @@ PATIENCE_SECONDS = 60.0
 #: After this long without a worker taking the run, say so.
 _UNTAKEN = timedelta(seconds=10)
 
+Read = TypeVar("Read")
 Writer = Callable[[Line], None]
 
 
@@ -68,7 +70,7 @@ def watch_flow_run(
     if output == "json":
         invocation.say(json.dumps(to_wire(run), indent=2, ensure_ascii=False))
     elif not quiet:
-        took = show_seconds(run.total_run_time.total_seconds())
+        took = show_seconds(run.total_run_time)
         invocation.say(f"Flow run {run.name!r} ended {run.state_name} after {took}.")
     return 0 if _type_of(run) == "COMPLETED" else 1
 
@@ -101,7 +103,7 @@ def _follow(
                 for line in _patiently(invocation, history.read_all):
                     write(line)
                 return run
-            for line in _patiently(invocation, lambda run=run: history.read_news(run)):  # type: ignore[misc]
+            for line in _patiently(invocation, partial(history.read_news, run)):
                 write(line)
             note(run)
             if not said_untaken and _is_untaken(run, invocation.now()):
@@ -110,7 +112,7 @@ def _follow(
             signal.wait()
 
 
-def _patiently(invocation: Invocation, read: Callable[[], Any]) -> Any:
+def _patiently(invocation: Invocation, read: Callable[[], Read]) -> Read:
     """What `read` gives; a server that is away is tried again for a minute."""
     from penstock.sdk.errors import Unavailable
 
@@ -166,7 +168,7 @@ def _standing(history: FlowRunHistory, run: FlowRunResponse) -> str:
         done = history.client.count_task_runs(**of_run, task_runs=ended)
         words.append(f"{done} of {total} tasks ended")
     if run.start_time:
-        words.append(show_seconds(run.estimated_run_time.total_seconds()))
+        words.append(show_seconds(run.estimated_run_time))
     return " · ".join(words)
 
 

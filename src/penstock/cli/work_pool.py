@@ -66,7 +66,7 @@ def create(
     if template_file is not None:
         body["base_job_template"] = _read_template(template_file)
     elif pool_type == "process":
-        from penstock.worker.job_template import PROCESS_JOB_TEMPLATE
+        from penstock.worker.job import PROCESS_JOB_TEMPLATE
 
         body["base_job_template"] = PROCESS_JOB_TEMPLATE
     from penstock.sdk.errors import Conflict
