@@ -45,9 +45,7 @@ class WireBody(BaseModel):
 class WireAnswer(BaseModel):
     """A shape that the server answers: a client ignores fields it does not know yet."""
 
-    # Built at the first use, which spares a client most of the import's time. FastAPI cannot take
-    # a body that is built late, so the other two roots are not.
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
 
 # -- plain text ----------------------------------------------------------------------------------
@@ -175,8 +173,7 @@ def _compact_size(document: Any) -> int:
 
 
 def _finite(document: Any) -> Any:
-    if document is not None:
-        _compact_size(document)
+    _compact_size(document)
     return document
 
 
