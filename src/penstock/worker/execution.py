@@ -81,7 +81,11 @@ class Execution:
             # NotFound and the like are about this run; the worker itself goes on.
             self._settle({"type": "CRASHED", "message": f"The run could not be started: {error}"})
             return
-        code = self._attend(job.timeout_seconds)
+        try:
+            code = self._attend(job.timeout_seconds)
+        except BaseException:
+            self._kill("is no longer attended to, killed")
+            raise
         self._tools.templates.keep_warm(job.launch)
         if shown is not None:
             shown.wait(_OUTPUT_SECONDS)

@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+import penstock
+from penstock.sdk.client import Client
 from penstock.worker.child import become_flow_run
 from penstock.worker.launch import Launch, Message, receive_message, send_message
 from penstock.worker.warm_flow import import_warm_flow
@@ -155,6 +157,7 @@ def main(control_fd: int) -> int:
     """Serve the worker at the other end of the socket; in a forked process, be a flow run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _load_what_runs_need()
     loop = ForkLoop(socket.socket(fileno=control_fd))
     while True:
         gc.collect()
@@ -167,6 +170,14 @@ def main(control_fd: int) -> int:
                 return become_flow_run(launch, output_fd, loop.flow)
             case TemplateRole(launch, control):
                 loop = _become_template(launch, control)
+
+
+def _load_what_runs_need() -> None:
+    """Import now what the SDK would import in each run, at its first flow or request."""
+    for name in penstock.__all__:
+        getattr(penstock, name)
+    Client("http://localhost:1").close()
+    "localhost".encode("idna")
 
 
 def _become_template(launch: Launch, control: socket.socket) -> ForkLoop:

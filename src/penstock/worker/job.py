@@ -106,7 +106,7 @@ def make_job(
     env = _environment(job_env, deployment, surroundings)
     argv = _argv(configuration.get("command"), job_env, surroundings.environ)
     if argv is None and not deployment.entrypoint:
-        raise ValueError("The deployment has no entrypoint; deploy it again with one")
+        raise ValueError("the deployment has no entrypoint: deploy it again with one")
     working_dir = configuration.get("working_dir") or _folder(deployment.path)
     run_env = {"PENSTOCK_FLOW_RUN_ID": str(flow_run.id), "PENSTOCK_ATTEMPT_ID": str(attempt_id)}
     return Job(
@@ -192,7 +192,10 @@ def _folder(path: str | None) -> str | None:
 def _timeout(value: Any) -> float | None:
     if value is None:
         return None
-    seconds = float(value)
-    if seconds <= 0:
-        raise ValueError(f"The job variable timeout_seconds must be positive, not {value}")
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not seconds > 0:
+        raise ValueError(f"the job variable timeout_seconds must be a positive number, not {value}")
     return seconds
