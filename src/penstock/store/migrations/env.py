@@ -2,10 +2,16 @@
 
 from alembic import context
 
+from penstock.store.segment_tables import is_made_apart
 from penstock.store.tables import metadata
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+context.configure(
+    connection=connection,
+    target_metadata=metadata,
+    render_as_batch=True,
+    include_name=lambda name, kind, parents: not is_made_apart(name, kind),
+)
 if connection.dialect.name == "postgresql":
     # Servers that start together on an empty database take turns.
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7364656)")

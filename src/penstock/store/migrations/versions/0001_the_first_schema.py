@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 import penstock.store.column_types
+from penstock.store.segment_tables import create_partitioned_tables
 
 revision = "0001"
 down_revision = None
@@ -443,3 +444,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workspace")),
     )
     # ### end Alembic commands ###
+    if op.get_context().dialect.name == "postgresql":
+        create_partitioned_tables(op.get_bind().exec_driver_sql)

@@ -1,0 +1,113 @@
+"""Many rows in one statement.
+
+The interpreter lock is the reason: the SQLite module gives it up at every statement and must win it
+back from the event loop, so `executemany` loses it once per row. On PostgreSQL the rows travel as
+one JSON text and one round trip.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.types import BigInteger, Boolean, Float, Integer
+
+from penstock.core import documents
+from penstock.store.column_types import Id, Time, to_microseconds
+from penstock.store.transaction import Transaction
+
+#: rows per statement, largest first: few sizes, so that their statements stay prepared
+_SIZES = (256, 64, 16, 4, 1)
+#: SQLite takes 32,766 parameters at most
+_MAX_PARAMETERS = 32_000
+
+
+def insert_rows(
+    tx: Transaction,
+    table: Table,
+    rows: Sequence[Sequence[Any]],
+    *,
+    tail: str = "",
+    returns: bool = False,
+) -> list[Any]:
+    """Insert rows, each a sequence of values in the order of the table's columns.
+
+    `tail` is what follows the values and means the same to both engines, as
+    `ON CONFLICT DO NOTHING`; with `returns` it ends in a RETURNING clause, whose rows come back
+    as the driver has them.
+    """
+    if tx.is_postgres:
+        if not rows:
+            return []
+        sql, names = _postgres_text(table, tail)
+        found = tx.run_rows(sql, (_json(names, rows),))
+        return found if returns else []
+    found = []
+    binds = _sqlite_binds(table)
+    done = 0
+    for size in _SIZES:
+        if size * len(table.columns) > _MAX_PARAMETERS:
+            continue
+        while len(rows) - done >= size:
+            part = rows[done : done + size]
+            done += size
+            arguments = [_bound(row, binds) for row in part]
+            found += tx.run_rows(_sqlite_text(table, size, tail), _flat(arguments))
+    return found
+
+
+def _flat(rows: list[list[Any]]) -> list[Any]:
+    return rows[0] if len(rows) == 1 else list(chain.from_iterable(rows))
+
+
+def _bound(row: Sequence[Any], binds: list[tuple[int, Any]]) -> list[Any]:
+    values = list(row)
+    for i, bind in binds:
+        if values[i] is not None:
+            values[i] = bind(values[i])
+    return values
+
+
+def _id_bytes(value: Any) -> Any:
+    return value.bytes
+
+
+@lru_cache(maxsize=64)
+def _sqlite_binds(table: Table) -> list[tuple[int, Any]]:
+    kinds: dict[type[Any], Any] = {Id: _id_bytes, Time: to_microseconds}
+    return [(i, kinds[type(c.type)]) for i, c in enumerate(table.c) if type(c.type) in kinds]
+
+
+@lru_cache(maxsize=256)
+def _sqlite_text(table: Table, size: int, tail: str) -> str:
+    names = ", ".join(f'"{c.name}"' for c in table.c)
+    row = "(" + ", ".join("?" * len(table.c)) + ")"
+    return f"INSERT INTO {table.name} ({names}) VALUES {', '.join([row] * size)} {tail}"
+
+
+_POSTGRES_TYPES: dict[type[Any], str] = {
+    Id: "uuid",
+    Time: "timestamptz",
+    Integer: "integer",
+    BigInteger: "bigint",
+    Float: "double precision",
+    Boolean: "boolean",
+}
+
+
+@lru_cache(maxsize=64)
+def _postgres_text(table: Table, tail: str) -> tuple[str, list[str]]:
+    names = [f"{c.name}" for c in table.c]  # SQLAlchemy's names are a kind of str
+    columns = ", ".join(f'"{n}"' for n in names)
+    typed = ", ".join(f'"{c.name}" {_POSTGRES_TYPES.get(type(c.type), "text")}' for c in table.c)
+    # `true` keeps a following ON CONFLICT from being read as a join condition
+    return (
+        f"INSERT INTO {table.name} ({columns}) SELECT {columns} "
+        f"FROM json_to_recordset(%s) AS t({typed}) WHERE true {tail}",
+        names,
+    )
+
+
+def _json(names: list[str], rows: Sequence[Sequence[Any]]) -> str:
+    return documents.dump([dict(zip(names, row, strict=True)) for row in rows])

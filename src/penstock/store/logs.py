@@ -1,0 +1,142 @@
+"""Statements of logs: lines in, filters, rows -> shape."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
+
+from penstock.contract.enums import LogSort, Operator
+from penstock.contract.rest.logs import LogCreate, LogFilter
+from penstock.core.ids import new_id
+from penstock.core.search_texts import parse_search_text
+from penstock.store.bulk_rows import insert_rows
+from penstock.store.segment_tables import log
+from penstock.store.segments import Segments, day_number, merged
+from penstock.store.statements import Row
+from penstock.store.transaction import Transaction
+
+_LINE = (1 << 24) - 1
+_SELECT: Select[Any] = select(*[c for c in log.c if c.name != "day"])
+
+
+def log_values(lines: Sequence[LogCreate], now: datetime) -> list[tuple[Any, ...]]:
+    """The rows of lines received together. Their ids keep them in the order they were sent in."""
+    day = day_number(now)
+    first = new_id(now).int & ~_LINE
+    return [
+        (
+            day,
+            UUID(int=first + i),
+            now,
+            line.timestamp,
+            line.level,
+            line.flow_run_id,
+            line.task_run_id,
+            line.name,
+            line.message,
+        )
+        for i, line in enumerate(lines)
+    ]
+
+
+def insert_logs(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert what `log_values` made."""
+    insert_rows(tx, log, rows)
+
+
+def log_shape(row: Row) -> dict[str, Any]:
+    """A line as the wire has it. Lines are never changed: `updated` is `created`."""
+    return {
+        "id": row.id,
+        "created": row.received,
+        "updated": row.received,
+        "name": row.name,
+        "level": row.level,
+        "message": row.message,
+        "timestamp": row.timestamp,
+        "flow_run_id": row.flow_run_id,
+        "task_run_id": row.task_run_id,
+    }
+
+
+def shape_of_values(values: tuple[Any, ...]) -> dict[str, Any]:
+    """The shape of a row of `log_values`."""
+    _, id, received, timestamp, level, flow_run_id, task_run_id, name, message = values
+    return {
+        "id": id,
+        "created": received,
+        "updated": received,
+        "name": name,
+        "level": level,
+        "message": message,
+        "timestamp": timestamp,
+        "flow_run_id": flow_run_id,
+        "task_run_id": task_run_id,
+    }
+
+
+def page_logs(
+    segments: Segments, filter: LogFilter | None, sort: LogSort, limit: int, offset: int
+) -> list[dict[str, Any]]:
+    """One page of the lines that match, in order of (timestamp, id)."""
+    descending = sort is LogSort.TIMESTAMP_DESC
+    order: list[Any] = [log.c.timestamp, log.c.id]
+    query = _SELECT.order_by(*[c.desc() for c in order] if descending else order)
+    condition = None if filter is None else where_logs(filter)
+    if condition is not None:
+        query = query.where(condition)
+    rows = merged(segments, query, _key, descending=descending, limit=limit, offset=offset)
+    return [log_shape(r) for r in rows]
+
+
+def _key(row: Row) -> tuple[datetime, UUID]:
+    return row.timestamp, row.id
+
+
+def where_logs(filter: LogFilter) -> ColumnElement[bool] | None:
+    """The filter as a condition; None when it says nothing."""
+    terms: list[ColumnElement[bool]] = []
+    if filter.level is not None:
+        terms += _between(log.c.level, filter.level.ge_, filter.level.le_)
+    if filter.timestamp is not None:
+        terms += _between(log.c.timestamp, filter.timestamp.after_, filter.timestamp.before_)
+    if filter.flow_run_id is not None and filter.flow_run_id.any_ is not None:
+        terms.append(log.c.flow_run_id.in_(filter.flow_run_id.any_))
+    if filter.task_run_id is not None:
+        if filter.task_run_id.any_ is not None:
+            terms.append(log.c.task_run_id.in_(filter.task_run_id.any_))
+        if filter.task_run_id.is_null_ is not None:
+            is_null = log.c.task_run_id.is_(None)
+            terms.append(is_null if filter.task_run_id.is_null_ else ~is_null)
+    if filter.text is not None:
+        terms += where_words(filter.text.query, log.c.message, log.c.name)
+    if not terms:
+        return None
+    return or_(*terms) if filter.operator is Operator.or_ else and_(*terms)
+
+
+def _between(column: Any, low: Any, high: Any) -> list[ColumnElement[bool]]:
+    return ([] if low is None else [column >= low]) + ([] if high is None else [column <= high])
+
+
+def where_words(query: str, *columns: Any) -> list[ColumnElement[bool]]:
+    """Conditions for a search text; none when it holds no words."""
+    searched: ColumnElement[str] = func.lower(columns[0])
+    for column in columns[1:]:
+        searched = searched + " " + func.lower(column)
+    words = parse_search_text(query)
+    terms: list[ColumnElement[bool]] = []
+    if words.any_:
+        terms.append(or_(*[_contains(searched, w) for w in words.any_]))
+    terms += [_contains(searched, w) for w in words.all_]
+    terms += [~_contains(searched, w) for w in words.none]
+    return terms
+
+
+def _contains(searched: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    for special in "/%_":
+        word = word.replace(special, "/" + special)
+    # both sides in lower case by the database's own idea of it
+    return searched.like(func.lower(literal(f"%{word}%")), escape="/")
