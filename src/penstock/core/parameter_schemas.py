@@ -58,7 +58,7 @@ class Problem:
         return f"{place}: {self.message}" if place else self.message
 
 
-class ParameterSchema:
+class CompiledSchema:
     """A schema ready to validate many values.
 
     InvalidInput when it is no JSON Schema, refers to itself or to another document.
@@ -95,19 +95,15 @@ class ParameterSchema:
                 break
         return problems
 
-    def validate(self, values: Any, *, required: bool = True) -> list[str]:
-        """The problems as texts, each naming the field."""
-        return [str(problem) for problem in self.problems(values, required=required)]
 
-
-def compile_parameter_schema(schema: Any) -> ParameterSchema:
+def compile_parameter_schema(schema: Any) -> CompiledSchema:
     """The validator of a deployment's parameters. Conflict when its schema is not an object."""
     if not isinstance(schema, Mapping):
         raise Conflict("The deployment's parameter_openapi_schema must be an object")
-    return ParameterSchema(schema)
+    return CompiledSchema(schema)
 
 
-class JobVariables:
+class JobTemplate:
     """A work pool's base job template, checked, ready to validate job variables.
 
     InvalidInput names what is wrong with the template.
@@ -116,7 +112,7 @@ class JobVariables:
     def __init__(self, template: Mapping[str, Any]) -> None:
         variables = _checked_variables(template)
         loc = (*_TEMPLATE, "variables")
-        self._schema = ParameterSchema(variables, null_for_defaults=True, loc=loc)
+        self._schema = CompiledSchema(variables, null_for_defaults=True, loc=loc)
         properties = _objects(variables.get("properties"))
         given = {k: p["default"] for k, p in properties.items() if "default" in p}
         problems = self._schema.problems(given, required=False)
@@ -126,18 +122,20 @@ class JobVariables:
         #: the template's values for what nobody gives
         self.defaults = {k: v for k, v in given.items() if k not in wrong}
 
-    def validate(self, values: Mapping[str, Any], *, required: bool = True) -> list[str]:
-        """What is wrong with job variables, each naming the variable. Empty: nothing.
+    def problems(
+        self,
+        deployment: Mapping[str, Any],
+        requested: Mapping[str, Any] | None = None,
+        *,
+        required: bool = True,
+    ) -> list[Problem]:
+        """What is wrong with job variables, the requested ones over the deployment's.
 
         A missing one is no problem when `required` is false or a default is itself invalid.
         """
+        values = {**self.defaults, **deployment, **(requested or {})}
         complete = required and not self.default_problems
-        return self._schema.validate({**self.defaults, **values}, required=complete)
-
-
-def compile_job_variables(template: Mapping[str, Any]) -> JobVariables:
-    """The validator of the job variables of a pool with this base job template."""
-    return JobVariables(template)
+        return self._schema.problems(values, required=complete)
 
 
 def _checked_variables(template: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -156,9 +154,9 @@ def _checked_variables(template: Mapping[str, Any]) -> Mapping[str, Any]:
     return variables
 
 
-def check_job_template(template: Mapping[str, Any]) -> JobVariables:
+def check_job_template(template: Mapping[str, Any]) -> JobTemplate:
     """The compiled template; InvalidInput when it or one of its defaults is not acceptable."""
-    compiled = JobVariables(template)
+    compiled = JobTemplate(template)
     for problem in compiled.default_problems:
         loc = (*_TEMPLATE, "variables", "properties", *problem.path)
         raise InvalidInput(f"A default is not valid: {problem}", loc)
