@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.api.errors import InvalidRequest
+from penstock.api.headers import check_api_version
 from penstock.store.database import Database
 
 Q = TypeVar("Q", bound=BaseModel)
@@ -57,7 +58,12 @@ class PlainRoute(APIRoute):
             adapter = TypeAdapter(body.annotation)
         optional = body is not None and body.default is not inspect.Parameter.empty
 
+        # compat: the contract leaves these two unchecked
+        checked = not self.path.endswith(("/health", "/version"))
+
         async def handle(request: Request) -> Response:
+            if checked:
+                check_api_version(request.headers.get("x-prefect-api-version"))
             arguments = dict(request.path_params)
             if wants_request:
                 arguments["request"] = request

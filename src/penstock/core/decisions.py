@@ -22,9 +22,9 @@ class Decision:
     #: ACCEPT: the proposed state, amended. REJECT: what is written instead; None: nothing
     state: State | None = None
     #: columns of the run that change before the state is booked
-    before: Mapping[str, Any] = field(default=_NOTHING)
+    before: Mapping[str, Any] = field(default_factory=dict)
     #: columns of the run that change after the state is booked
-    after: Mapping[str, Any] = field(default=_NOTHING)
+    after: Mapping[str, Any] = field(default_factory=dict)
 
 
 #: the proposed state is written as it is

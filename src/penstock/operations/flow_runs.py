@@ -10,14 +10,14 @@ from uuid import UUID
 from penstock.contract.rest.flow_runs import DeploymentFlowRunCreate, FlowRunCreate
 from penstock.core import documents
 from penstock.core.bookkeeping import RunFacts
-from penstock.core.errors import BadRequest, Conflict, InvalidInput, NotFound
+from penstock.core.errors import BadRequest, Conflict, NotFound
 from penstock.core.flow_run_rules import decide_flow_run_state
 from penstock.core.ids import new_id
 from penstock.core.names import random_name
 from penstock.core.states import State, StateType, make_state
 from penstock.operations.deployment_facts import DeploymentFacts, deployment_facts, forget
 from penstock.operations.flow_run_states import column_changes, proposed_state, state_event
-from penstock.operations.hydration import hydrate_parameters
+from penstock.operations.hydration import hydrated_parameters
 from penstock.store.flow_runs import (
     flow_run_shape,
     insert_flow_run,
@@ -78,23 +78,22 @@ def prepare_flow_run_of_deployment(
     for a queue's name without a pool.
     """
     facts = deployment_facts(tx, deployment_id)
-    parameters = facts.merged_parameters(body.parameters)
-    parameters = hydrate_parameters(tx, parameters, facts.has_templates or bool(body.parameters))
+    parameters, parameters_text = hydrated_parameters(tx, facts.parameters | body.parameters)
     enforce = body.enforce_parameter_schema
     if facts.enforce_parameter_schema if enforce is None else enforce:
         facts.check_parameters(parameters)
     facts.check_job_variables(body.job_variables)
-    labels = facts.labels | {
-        "prefect.flow.id": str(facts.flow_id),
-        "prefect.deployment.id": str(facts.id),
-    }
-    state = make_state(StateType.SCHEDULED, now) if body.state is None else proposed_state(body.state, now)
+    state = (
+        make_state(StateType.SCHEDULED, now)
+        if body.state is None
+        else proposed_state(body.state, now)
+    )
     values = _common_values(body, now) | {
         "flow_id": facts.flow_id,
         "deployment_id": facts.id,
         "deployment_version": facts.version,
-        "parameters": documents.dump(parameters),
-        "labels": documents.dump(labels | (body.labels or {})),
+        "parameters": parameters_text,
+        "labels": documents.dump(facts.labels | (body.labels or {})),
         "infrastructure_document_id": body.infrastructure_document_id
         or facts.infrastructure_document_id,
         "job_variables": documents.dump(body.job_variables or {}),
@@ -115,7 +114,11 @@ def prepare_flow_run(tx: Transaction, body: FlowRunCreate, now: datetime) -> Pre
     labels = labels | {"prefect.flow.id": str(body.flow_id)} | (body.labels or {})
     if body.deployment_id is not None:
         labels.setdefault("prefect.deployment.id", str(body.deployment_id))
-    state = make_state(StateType.PENDING, now) if body.state is None else proposed_state(body.state, now)
+    state = (
+        make_state(StateType.PENDING, now)
+        if body.state is None
+        else proposed_state(body.state, now)
+    )
     values = _common_values(body, now) | {
         "flow_id": body.flow_id,
         "deployment_id": body.deployment_id,
@@ -248,6 +251,3 @@ def _existing(tx: Transaction, run: Mapping[str, Any], now: datetime) -> dict[st
             "removed since; use a new key to run again"
         )
     return existing
-
-
-__all__ = ["InvalidInput"]
