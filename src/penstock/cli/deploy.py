@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from penstock.cli import options
+from penstock.cli.flow_files import load_entrypoint
 from penstock.cli.invocation import Invocation, pass_invocation
 from penstock.cli.output import show_json
 
@@ -50,7 +51,7 @@ class DeployRequest:
     "--path",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where workers find the code; else the current folder.",
+    help="Where workers find the code; else the file's folder.",
 )
 @click.option("--description", metavar="TEXT", help="What it is for; else the flow's docstring.")
 @click.option("--version", metavar="TEXT", help="The code's version.")
@@ -80,9 +81,7 @@ def deploy(invocation: Invocation, /, **given: Any) -> None:
         raise click.UsageError("Give --cron or --interval, not both")
     if request.timezone and not (request.cron or request.interval):
         raise click.UsageError("--timezone goes with --cron or --interval")
-    from penstock.sdk.entrypoints import load_flow
-
-    flow = load_flow(request.entrypoint)
+    flow = load_entrypoint(request.entrypoint)
     deployment_id = flow.deploy(
         request.name, client=invocation.client, **_deployment_fields(request)
     )

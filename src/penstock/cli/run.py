@@ -132,7 +132,6 @@ def _check_local(request: RunRequest) -> None:
         "--start-in": request.start_in,
         "--start-at": request.start_at,
         "--idempotency-key": request.idempotency_key,
-        "--context": request.context or None,
     }
     for name, value in misplaced.items():
         if value is not None:

@@ -26,7 +26,7 @@ def load_flow(entrypoint: str, path: str | Path | None = None) -> Flow[Any, Any]
     file = folder / file_name
     if not file.is_file():
         raise EntrypointError(f"there is no file {file}")
-    found: Any = _import(file, folder)
+    found: Any = import_file(file, folder)
     for name in attribute.split("."):
         found = getattr(found, name, None)
     if not isinstance(found, Flow):
@@ -34,7 +34,8 @@ def load_flow(entrypoint: str, path: str | Path | None = None) -> Flow[Any, Any]
     return found
 
 
-def _import(file: Path, folder: Path) -> ModuleType:
+def import_file(file: Path, folder: Path) -> ModuleType:
+    """The module of an absolute file; its folder and `folder` become importable from it."""
     for parent in (str(folder), str(file.parent)):
         if parent not in sys.path:
             sys.path.insert(0, parent)

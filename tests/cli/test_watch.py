@@ -1,0 +1,163 @@
+"""Watching: every line once, plain in a pipe, the right exit code, and Ctrl-C leaves the run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from penstock.cli import live
+from penstock.sdk.client import Client
+from tests.cli.conftest import Deployed, Performer, Shell, unique
+
+PENSTOCK = [sys.executable, "-c", "import sys; from penstock.cli import main; sys.exit(main())"]
+
+
+@contextmanager
+def performed(
+    client: Client, deployed: Deployed, play: Callable[[Performer], None]
+) -> Iterator[None]:
+    """Plays the worker in a thread for the first run of the deployment that appears."""
+    ended = threading.Event()
+
+    def work() -> None:
+        wanted = {"deployment_id": {"any_": [str(deployed.deployment_id)]}}
+        while not ended.is_set():
+            if found := client.read_flow_runs(flow_runs=wanted):
+                play(Performer(client, found[0].id))
+                return
+            ended.wait(0.05)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def succeed(actor: Performer) -> None:
+    actor.start()
+    actor.say(*(f"line {number}" for number in range(250)))
+    actor.enter("COMPLETED")
+
+
+def crash(actor: Performer) -> None:
+    actor.start()
+    actor.say("the disk is full", level=40)
+    actor.enter("FAILED", "no disk")
+
+
+def test_a_pipe_gets_every_state_and_line_once_as_plain_text(
+    shell: Shell, client: Client, deployed: Deployed
+) -> None:
+    with performed(client, deployed, succeed):
+        answer = shell("run", deployed.path, "--watch", "--run-name", "watched")
+    assert answer.code == 0
+    assert "\x1b" not in answer.out
+    logged = [line.split(" INFO ")[1].strip() for line in answer.lines if " INFO " in line]
+    assert logged == [f"line {number}" for number in range(250)]
+    states = [line.split("STATE")[1].strip() for line in answer.lines if " STATE " in line]
+    assert states == ["Scheduled", "Pending", "Running", "Completed"] or (
+        # some servers say why a run was scheduled
+        [state.partition(":")[0] for state in states]
+        == ["Scheduled", "Pending", "Running", "Completed"]
+    )
+    assert answer.lines[-1].startswith("Flow run 'watched' ended Completed after ")
+
+
+def test_a_run_that_fails_is_exit_code_1(shell: Shell, client: Client, deployed: Deployed) -> None:
+    with performed(client, deployed, crash):
+        answer = shell("run", deployed.path, "--watch")
+    assert answer.code == 1
+    assert "ERROR    the disk is full" in answer.out
+    assert "Failed: no disk" in answer.out
+
+
+def test_no_logs_leaves_the_states(shell: Shell, client: Client, deployed: Deployed) -> None:
+    with performed(client, deployed, crash):
+        answer = shell("run", deployed.path, "--watch", "--no-logs")
+    assert "the disk is full" not in answer.out
+    assert "Failed: no disk" in answer.out
+
+
+def test_quiet_watching_prints_the_id_and_waits(
+    shell: Shell, client: Client, deployed: Deployed
+) -> None:
+    with performed(client, deployed, crash):
+        answer = shell("run", deployed.path, "--watch", "--quiet")
+    assert answer.code == 1
+    assert len(answer.lines) == 1
+    assert client.read_flow_run(answer.lines[0]).state_name == "Failed"
+
+
+def test_json_is_the_finished_run_and_the_lines_go_to_stderr(
+    shell: Shell, client: Client, deployed: Deployed
+) -> None:
+    with performed(client, deployed, crash):
+        answer = shell("run", deployed.path, "--watch", "--output", "json")
+    assert answer.code == 1
+    assert answer.json["state"]["type"] == "FAILED"
+    assert "the disk is full" in answer.err
+
+
+def test_a_terminal_gets_the_same_lines(shell: Shell, client: Client, deployed: Deployed) -> None:
+    with performed(client, deployed, succeed):
+        answer = shell("run", deployed.path, "--watch", terminal=True)
+    assert answer.code == 0
+    assert "line 249" in answer.out
+    assert "Completed" in answer.out
+
+
+def test_following_logs_ends_with_the_run_and_doubles_nothing(
+    shell: Shell, client: Client, deployed: Deployed
+) -> None:
+    run = client.create_flow_run(deployment_id=deployed.deployment_id)
+    Performer(client, run).say("before")
+    with performed(client, deployed, succeed):
+        answer = shell("flow-run", "logs", str(run), "--follow", "--output", "json")
+    assert answer.code == 0
+    messages = [json.loads(line)["message"] for line in answer.lines]
+    assert messages == ["before", *(f"line {number}" for number in range(250))]
+
+
+def test_watching_works_without_websockets(
+    shell: Shell, client: Client, deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(live, "connect", refuse)
+    with performed(client, deployed, succeed):
+        answer = shell("run", deployed.path, "--watch")
+    assert answer.code == 0
+    assert answer.out.count("line 249") == 1
+
+
+def test_ctrl_c_leaves_the_run_alone_and_says_how_to_cancel_it(
+    api_url: str, client: Client, deployed: Deployed
+) -> None:
+    name = unique("run")
+    process = subprocess.Popen(
+        [*PENSTOCK, "run", deployed.path, "--watch", "--run-name", name],
+        env={**os.environ, "PENSTOCK_API_URL": api_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "STATE" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=15)
+    (run,) = client.read_flow_runs(flow_runs={"name": {"any_": [name]}})
+    assert process.returncode == 130
+    assert f"penstock flow-run cancel {run.id}" in err
+    assert "Traceback" not in err
+    assert run.state_type is not None
+    assert run.state_type.value == "SCHEDULED"
