@@ -39,8 +39,9 @@ class Reporter:
         self.attempt_id = attempt_id
         #: set when the server refused this attempt: nothing is sent any more
         self.lost = False
-        self._events: deque[Any] = deque()
-        self._logs: deque[Any] = deque()
+        # encoded at once: bytes cost the garbage collector nothing while they wait
+        self._events: deque[bytes] = deque()
+        self._logs: deque[bytes] = deque()
         self._wake = threading.Event()
         self._sending = threading.Lock()
         self._starting = threading.Lock()
@@ -49,12 +50,12 @@ class Reporter:
 
     def add_event(self, event: dict[str, Any]) -> None:
         """Queues one event."""
-        self._events.append(event)
+        self._events.append(encode(event))
         self._after_adding(len(self._events), MAX_EVENTS)
 
     def add_log(self, line: dict[str, Any]) -> None:
         """Queues one log line."""
-        self._logs.append(line)
+        self._logs.append(encode(line))
         self._after_adding(len(self._logs), MAX_LOGS)
 
     def flush(self) -> None:
@@ -99,11 +100,12 @@ class Reporter:
         while self._logs and self._send_batch(self._logs, MAX_LOGS, MAX_LOG_BYTES, last):
             pass
 
-    def _send_batch(self, queue: deque[Any], most: int, most_bytes: int, last: bool) -> bool:
+    def _send_batch(self, queue: deque[bytes], most: int, most_bytes: int, last: bool) -> bool:
         """Sends the head of a queue; True when the queue got shorter."""
-        body, count = _take(queue, most, most_bytes)
+        parts = _take(queue, most, most_bytes)
         if self.lost:
             return True
+        body: Any = orjson.Fragment(b"[" + b",".join(parts) + b"]")
         try:
             if queue is self._events:
                 self.client.do(calls.create_events(body, attempt_id=self.attempt_id))
@@ -113,20 +115,19 @@ class Reporter:
             self.lost = True
         except Unavailable as error:
             if not last:  # the next round tries again
-                queue.extendleft(reversed(orjson.loads(encode(body))))
+                queue.extendleft(reversed(parts))
                 return False
-            logger.error("%d reports were not delivered: %s", count, error)
+            logger.error("%d reports were not delivered: %s", len(parts), error)
         except ApiError as error:
-            logger.error("%d reports were refused: %s", count, error)
+            logger.error("%d reports were refused: %s", len(parts), error)
         return True
 
 
-def _take(queue: deque[Any], most: int, most_bytes: int) -> tuple[Any, int]:
-    """The head of the queue as one JSON array, bounded in number and bytes."""
+def _take(queue: deque[bytes], most: int, most_bytes: int) -> list[bytes]:
+    """Takes the head of the queue, bounded in number and bytes."""
     parts: list[bytes] = []
     size = 0
     while queue and len(parts) < most and size < most_bytes:
-        part = encode(queue.popleft())
-        parts.append(part)
-        size += len(part) + 1
-    return orjson.Fragment(b"[" + b",".join(parts) + b"]"), len(parts)
+        parts.append(queue.popleft())
+        size += len(parts[-1]) + 1
+    return parts

@@ -65,7 +65,7 @@ class LiveTaskRun(AbstractContextManager[None]):
         self.kwargs = kwargs
         #: futures that must be completed before the body starts
         self.upstream = find_futures(args) + find_futures(kwargs) + find_futures(wait_for)
-        self.id = str(ids.task_run_id(flow_run.id, task.task_key, number))
+        self.id = ids.task_run_id(flow_run.id, task.task_key, number)
         self.name = task.name_run(args, kwargs, number)
         self.context = TaskRunContext(self.id, self.name, task.name)
         keys = {"name": self.name, "task_key": task.task_key, "dynamic_key": number}
