@@ -25,10 +25,10 @@ from penstock.store.flow_runs import (
     select_run_id_by_key,
 )
 from penstock.store.flows import select_flow_labels
+from penstock.store.run_queues import insert_work_queue_if_missing, select_queue_of_pool
 from penstock.store.states import shape_of_state, state_values
 from penstock.store.tables import WORKSPACE, flow_run
 from penstock.store.transaction import Stale, Transaction
-from penstock.store.work_queues import insert_work_queue_if_missing, select_queue_of_pool
 
 RunValues = namedtuple("RunValues", flow_run.c.keys())  # type: ignore[misc]  # from the table
 

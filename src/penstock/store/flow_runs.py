@@ -280,7 +280,7 @@ def _postgres_insert(of_revision: bool, keyed: bool, tagged: bool) -> Statement:
         .returning(flow_run.c.id)
         .cte("new_run")
     )
-    state_binds = {c.name: bindparam(f"state_{c.name}", type_=c.type) for c in state.c}
+    state_binds = {c.name: bindparam(f"written_{c.name}", type_=c.type) for c in state.c}
     ctes.append(
         insert(state)
         .from_select(list(state_binds), select(*state_binds.values()).select_from(run))
@@ -320,7 +320,7 @@ def _insert_flow_run_postgres(
     row = tx.row(
         statement,
         **run,
-        **{f"state_{k}": v for k, v in state_row.items()},
+        **{f"written_{k}": v for k, v in state_row.items()},
         revision=revision,
         key=key,
         scope=run["flow_id"],
@@ -374,7 +374,7 @@ def _update_state(columns: tuple[str, ...], postgres: bool) -> Statement:
     if not postgres:
         return Statement(change)
     changed = change.returning(flow_run.c.id).cte("changed")
-    state_binds = {c.name: bindparam(f"state_{c.name}", type_=c.type) for c in state.c}
+    state_binds = {c.name: bindparam(f"written_{c.name}", type_=c.type) for c in state.c}
     new_state = (
         insert(state)
         .from_select(list(state_binds), select(*state_binds.values()).select_from(changed))
@@ -410,7 +410,7 @@ def update_flow_run_state(
             run_id=run_id,
             seen_state_id=seen_state_id,
             **params,
-            **{f"state_{k}": v for k, v in state_row.items()},
+            **{f"written_{k}": v for k, v in state_row.items()},
             told_kind="flow-run-state",
             told_body=documents.dump(told),
         )
