@@ -53,8 +53,8 @@ def test_a_flow_of_a_file_runs_here_and_is_recorded(
     assert answer.code == 0, answer
     assert "Flow run 'here'" in answer.out
     assert "ended Completed" in answer.out
-    assert "twice is 42" in answer.err
     run_id = answer.out.split("(")[1].split(")")[0]
+    assert "twice is 42" in shell("flow-run", "logs", run_id).out
     run = client.read_flow_run(run_id)
     assert (run.name, run.parameters, run.tags) == ("here", {"n": 21}, ["local"])
     assert run.context["who"] == "me"
@@ -87,6 +87,7 @@ def test_a_module_is_found_from_the_current_folder(
     )
     assert done.returncode == 0, done.stderr
     assert '"COMPLETED"' in done.stdout
+    assert "twice is 2" in done.stderr
 
 
 @pytest.mark.parametrize(

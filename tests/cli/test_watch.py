@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -136,6 +137,22 @@ def test_watching_works_without_websockets(
         answer = shell("run", deployed.path, "--watch")
     assert answer.code == 0
     assert answer.out.count("line 249") == 1
+
+
+def test_a_signal_from_the_server_spares_the_wait(
+    shell: Shell, client: Client, deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "POLLING_SECONDS", 15.0)
+    monkeypatch.setattr(live, "LISTENING_SECONDS", 15.0)
+
+    def play(actor: Performer) -> None:
+        threading.Event().wait(1.0)  # until somebody listens
+        succeed(actor)
+
+    before = time.monotonic()
+    with performed(client, deployed, play):
+        assert shell("run", deployed.path, "--watch").code == 0
+    assert time.monotonic() - before < 12
 
 
 def test_ctrl_c_leaves_the_run_alone_and_says_how_to_cancel_it(
