@@ -15,7 +15,7 @@ import pytest
 
 from penstock.contract.rest.flow_runs import FlowRun
 from penstock.sdk.client import Client
-from tests.provision import running_server
+from tests.provision import clean_environment, running_server
 
 PATIENCE_SECONDS = 15.0
 
@@ -93,20 +93,25 @@ class Ground:
 
     def work(self, *options: str) -> WorkerProcess:
         """A worker of the test's pool that waits for runs."""
+        worker = self.start(*options)
+        worker.wait_for("waits for runs")
+        return worker
+
+    def start(self, *options: str) -> WorkerProcess:
+        """A worker of the test's pool."""
         name = f"worker-{len(self.workers)}"
         out, err = self.folder / f"{name}.out", self.folder / f"{name}.err"
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "penstock.worker", "--pool", self.pool, "--name", name]
                 + list(options),
-                env={**os.environ, "PENSTOCK_API_URL": self.client.api_url},
+                env=clean_environment(self.folder) | {"PENSTOCK_API_URL": self.client.api_url},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
             )
         worker = WorkerProcess(process, out, err)
         self.workers.append(worker)
-        worker.wait_for("waits for runs")
         return worker
 
     def write(self, source: str, file: str = "flows.py") -> None:

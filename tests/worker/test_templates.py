@@ -1,6 +1,6 @@
 """Warm templates: the second run of a flow finds it imported, and never an old one."""
 
-from .conftest import Ground, WorkerProcess
+from .conftest import Ground, WorkerProcess, is_alive, wait_until
 
 REPORT = """
     import os
@@ -73,3 +73,25 @@ def test_without_room_for_warm_flows_every_run_is_cold(ground: Ground) -> None:
         ground.await_state(ground.create(deployment_id, parameters={"file": file}), "Completed")
         assert ground.read_when_written(file) == "cold 1"
     assert "kept warm" not in worker.stderr
+
+
+def test_a_killed_worker_takes_along_what_a_warm_run_has_started(ground: Ground) -> None:
+    worker = ground.work()
+    deployment_id = ground.deploy(
+        """
+        import subprocess, time
+
+        @flow
+        def main(seconds):
+            subprocess.Popen(["sh", "-c", "echo $$ > started.txt; sleep 60"])
+            time.sleep(seconds)
+        """
+    )
+    ground.await_state(ground.create(deployment_id, parameters={"seconds": 0}), "Completed")
+    worker.wait_for("flow flows.py:main is kept warm")
+    (ground.folder / "started.txt").unlink()
+    ground.create(deployment_id, parameters={"seconds": 60})
+    pid = int(ground.read_when_written("started.txt"))
+    assert "(warm)" in worker.stderr
+    worker.process.kill()
+    wait_until(lambda: not is_alive(pid), "the end of the run's grandchild")

@@ -54,6 +54,8 @@ class ForkLoop:
     flow: Any = None
     #: Process id -> the name the worker gave it.
     children: dict[int, str] = field(default_factory=dict)
+    #: Those of them that fork for the worker themselves, and end by themselves when it is gone.
+    templates: set[int] = field(default_factory=set)
     retired: bool = False
 
     def serve(self) -> Role | None:
@@ -117,6 +119,8 @@ class ForkLoop:
         for fd in fds:
             os.close(fd)
         self.children[pid] = name
+        if isinstance(role, TemplateRole):
+            self.templates.add(pid)
         self.tell({"is": "spawned", "id": name, "pid": pid})
         return None
 
@@ -139,10 +143,11 @@ class ForkLoop:
                 os.killpg(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             code = os.waitstatus_to_exitcode(status)
+            self.templates.discard(pid)
             self.tell({"is": "exited", "id": self.children.pop(pid), "code": code})
 
     def _kill_all(self) -> None:
-        for pid in self.children:
+        for pid in self.children.keys() - self.templates:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
 
@@ -185,6 +190,8 @@ def _become_template(launch: Launch, control: socket.socket) -> ForkLoop:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     warm = import_warm_flow(launch)
+    # From now on it hears itself when the worker is gone, and ends its runs with all they started.
+    _die_with_parent(0)
     loop = ForkLoop(control, warm.flow, retired=warm.problem is not None)
     loop.tell({"is": "ready", "problem": warm.problem, "files": warm.files})
     return loop
@@ -193,15 +200,20 @@ def _become_template(launch: Launch, control: socket.socket) -> ForkLoop:
 def _leave_parent(parent: int) -> None:
     """In a forked process: a session of its own, signals as usual, death with the parent."""
     os.setsid()
-    if sys.platform == "linux":
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+    _die_with_parent(signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_SIGNALS)
+
+
+def _die_with_parent(number: int) -> None:
+    """The signal this process gets when its parent ends; 0 for none."""
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _listen_to_children(wake: socket.socket) -> None:

@@ -4,6 +4,8 @@ template when there is one, and tells how it ended.
 
 import contextlib
 import itertools
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -33,7 +35,8 @@ class Forker:
         self._control, self.peer = socket.socketpair()
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
-        self._pids: dict[str, Future[int]] = {}
+        self._unborn: dict[str, Future[int]] = {}
+        self._pids: dict[str, int] = {}
         self._on_exit: dict[str, OnExit] = {}
         self._on_ready = on_ready
         self.alive = True
@@ -80,7 +83,7 @@ class Forker:
         pid: Future[int] = Future()
         with self._lock:
             name = str(next(self._ids))
-            self._pids[name] = pid
+            self._unborn[name] = pid
             self._on_exit[name] = on_exit
         return name, pid
 
@@ -98,21 +101,26 @@ class Forker:
             message = received[0]
             match message["is"]:
                 case "spawned":
-                    self._pids.pop(message["id"]).set_result(message["pid"])
+                    self._pids[message["id"]] = message["pid"]
+                    self._unborn.pop(message["id"]).set_result(message["pid"])
                 case "exited":
+                    del self._pids[message["id"]]
                     self._on_exit.pop(message["id"])(message["code"])
                 case "ready" if self._on_ready is not None:
                     self._on_ready(message)
         self._ended()
 
     def _ended(self) -> None:
-        """Its processes are killed with it (see fork_server)."""
+        """Its processes die with it (see fork_server); what they have started is killed here."""
         with self._lock:
             self.alive = False
             self._control.close()
-            unborn, orphaned = list(self._pids.items()), dict(self._on_exit)
-            self._pids.clear()
+            unborn, orphaned = list(self._unborn.items()), dict(self._on_exit)
+            self._unborn.clear()
             self._on_exit.clear()
+        for group in self._pids.values():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
         for name, pid in unborn:
             orphaned.pop(name, None)
             pid.set_exception(NotForked("it ended before it had forked"))
