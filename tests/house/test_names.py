@@ -60,10 +60,12 @@ def test_a_module_says_what_lives_in_it(path: Path) -> None:
 
 
 def test_no_file_and_no_function_grows_beyond_what_one_can_hold_in_mind() -> None:
+    # A list of tables or of calls may be longer than a thought; a migration is never read twice.
     files = [p for p in modules() if len(p.read_text().splitlines()) > 600]
     functions = [
         f"{path.relative_to(SOURCES)}: {node.name}"
         for path in modules()
+        if "migrations" not in path.parts
         for node in definitions(path)
         if not isinstance(node, ast.ClassDef)
         and node.end_lineno is not None

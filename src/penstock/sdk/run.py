@@ -16,17 +16,16 @@ from uuid import UUID
 from penstock.sdk import calls
 from penstock.sdk.connection import shared_client
 from penstock.sdk.context import current_flow_run
-from penstock.sdk.entrypoints import load_flow
 from penstock.sdk.errors import ParameterError, RunAborted, RunTerminated
 from penstock.sdk.flow_runs import LiveFlowRun, flow_run_steps
-from penstock.sdk.flows import Flow
 from penstock.sdk.states import State, failed, state_from_wire
 from penstock.sdk.steps import run_awaiting, run_blocking, run_coroutine
 
 if TYPE_CHECKING:
     from penstock.sdk.client import Client
+    from penstock.sdk.flows import Flow
 
-__all__ = ["execute_flow_run", "load_flow", "run_flow"]
+__all__ = ["execute_flow_run", "run_flow"]
 
 logger = logging.getLogger("penstock.run")
 

@@ -12,8 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from penstock.sdk.client import Client
+from penstock.sdk.entrypoints import load_flow
 from penstock.sdk.errors import PenstockError
-from penstock.sdk.run import execute_flow_run, load_flow
+from penstock.sdk.run import execute_flow_run
 from penstock.worker.launch import Launch
 
 FLOW_RUN_ID = "PENSTOCK_FLOW_RUN_ID"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import penstock
-from penstock.sdk.run import load_flow
+from penstock.sdk.entrypoints import load_flow
 from penstock.worker.child import enter
 from penstock.worker.launch import Launch
 from penstock.worker.warm_files import FileStamps, stamp_files
