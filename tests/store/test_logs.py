@@ -5,26 +5,29 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
+from pydantic import TypeAdapter
 
 from penstock.contract.enums import LogSort
 from penstock.contract.rest.logs import LogCreate, LogFilter
 from penstock.store.database import Database
-from penstock.store.logs import insert_logs, log_values, page_logs
+from penstock.store.logs import insert_logs, log_rows, page_logs
 from penstock.store.segments import LOGS, SegmentStore, forget_old_segments, open_segments
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 20, 23, 59, 58, tzinfo=UTC)
+LINE = TypeAdapter(LogCreate)
 RUN, TASK = UUID(int=1), UUID(int=2)
 
 
 def line(message: str, seconds: float = 0, **fields: object) -> LogCreate:
     values = {"name": "penstock.flow_runs", "level": 20, "message": message}
     at = NOW + timedelta(seconds=seconds)
-    return LogCreate.model_validate(values | {"timestamp": at, "flow_run_id": RUN} | fields)
+    return LINE.validate_python(values | {"timestamp": at, "flow_run_id": RUN} | fields)
 
 
 async def store(logs: SegmentStore, *lines: LogCreate, now: datetime = NOW) -> None:
-    await logs.write(partial(insert_logs, rows=log_values(lines, now)), now)
+    rows = log_rows(lines, now, logs.dialect)
+    await logs.write(partial(insert_logs, rows=rows), now)
 
 
 async def messages(logs: SegmentStore, limit: int = 200, offset: int = 0, **filter: object) -> str:
@@ -97,3 +100,12 @@ async def test_stored_lines_are_there_when_the_store_is_opened_again(database_ur
             assert await messages(logs, limit=200, offset=600) == "x" * 100
         await logs.close()
         await db.close()
+
+
+async def test_nul_in_a_line_is_dropped(database_url: str) -> None:
+    db = await Database.open(database_url)
+    logs = await open_segments(db, LOGS)
+    await store(logs, line("a\0b"))
+    assert await messages(logs) == "ab"
+    await logs.close()
+    await db.close()

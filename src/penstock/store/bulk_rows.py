@@ -29,20 +29,19 @@ def insert_rows(
     rows: Sequence[Sequence[Any]],
     *,
     tail: str = "",
-    returns: bool = False,
+    bound: bool = False,
 ) -> list[Any]:
     """Insert rows, each a sequence of values in the order of the table's columns.
 
     `tail` is what follows the values and means the same to both engines, as
-    `ON CONFLICT DO NOTHING`; with `returns` it ends in a RETURNING clause, whose rows come back
-    as the driver has them.
+    `ON CONFLICT DO NOTHING`; where it ends in a RETURNING clause, its rows come back as the driver
+    has them. `bound` says that the values are already what the driver takes.
     """
     if tx.is_postgres:
         if not rows:
             return []
         sql, names = _postgres_text(table, tail)
-        found = tx.run_rows(sql, (_json(names, rows),))
-        return found if returns else []
+        return tx.run_rows(sql, (_json(names, rows),))
     found = []
     binds = _sqlite_binds(table)
     done = 0
@@ -52,12 +51,12 @@ def insert_rows(
         while len(rows) - done >= size:
             part = rows[done : done + size]
             done += size
-            arguments = [_bound(row, binds) for row in part]
+            arguments = part if bound else [_bound(row, binds) for row in part]
             found += tx.run_rows(_sqlite_text(table, size, tail), _flat(arguments))
     return found
 
 
-def _flat(rows: list[list[Any]]) -> list[Any]:
+def _flat(rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
     return rows[0] if len(rows) == 1 else list(chain.from_iterable(rows))
 
 

@@ -1,49 +1,86 @@
 """Statements of logs: lines in, filters, rows -> shape."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
+from sqlalchemy.engine.interfaces import Dialect
 
 from penstock.contract.enums import LogSort, Operator
 from penstock.contract.rest.logs import LogCreate, LogFilter
 from penstock.core.ids import new_id
 from penstock.core.search_texts import parse_search_text
 from penstock.store.bulk_rows import insert_rows
+from penstock.store.column_types import to_microseconds
 from penstock.store.segment_tables import log
 from penstock.store.segments import Segments, day_number, merged
-from penstock.store.statements import Row
+from penstock.store.statements import POSTGRES, Row
 from penstock.store.transaction import Transaction
 
-_LINE = (1 << 24) - 1
+#: bytes of a line's id that number it within its request
+_NUMBER = 3
 _SELECT: Select[Any] = select(*[c for c in log.c if c.name != "day"])
 
 
-def log_values(lines: Sequence[LogCreate], now: datetime) -> list[tuple[Any, ...]]:
-    """The rows of lines received together. Their ids keep them in the order they were sent in."""
+def log_rows(lines: Sequence[LogCreate], now: datetime, dialect: Dialect) -> list[Any]:
+    """The rows of lines received together, as `insert_logs` wants them.
+
+    Their ids keep them in the order they were sent in. Runs in the event loop, request by request:
+    in the writer's thread it would take the interpreter from the loop for longer.
+    """
     day = day_number(now)
-    first = new_id(now).int & ~_LINE
+    if dialect is POSTGRES:
+        return [(day, *_fields(id, now, line)) for id, line in _numbered(lines, now)]
+    received = to_microseconds(now)
+    first = new_id(now).bytes[:-_NUMBER]
     return [
         (
             day,
-            UUID(int=first + i),
-            now,
-            line.timestamp,
-            line.level,
-            line.flow_run_id,
-            line.task_run_id,
-            line.name,
-            line.message,
+            first + i.to_bytes(_NUMBER, "big"),
+            received,
+            to_microseconds(line["timestamp"]),
+            line["level"],
+            _id_bytes(line.get("flow_run_id")),
+            _id_bytes(line.get("task_run_id")),
+            _text(line["name"]),
+            _text(line["message"]),
         )
         for i, line in enumerate(lines)
     ]
 
 
-def insert_logs(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert what `log_values` made."""
-    insert_rows(tx, log, rows)
+def _id_bytes(id: UUID | None) -> bytes | None:
+    return None if id is None else id.bytes
+
+
+def _text(text: str) -> str:
+    return text.replace("\0", "") if "\0" in text else text
+
+
+def _numbered(lines: Sequence[LogCreate], now: datetime) -> Iterable[tuple[UUID, LogCreate]]:
+    first = new_id(now).bytes[:-_NUMBER]
+    ids = (UUID(bytes=first + i.to_bytes(_NUMBER, "big")) for i in range(len(lines)))
+    return zip(ids, lines, strict=True)
+
+
+def _fields(id: UUID, received: datetime, line: LogCreate) -> tuple[Any, ...]:
+    return (
+        id,
+        received,
+        line["timestamp"],
+        line["level"],
+        line.get("flow_run_id"),
+        line.get("task_run_id"),
+        _text(line["name"]),
+        _text(line["message"]),
+    )
+
+
+def insert_logs(tx: Transaction, rows: Sequence[Any]) -> None:
+    """Insert what `log_rows` made."""
+    insert_rows(tx, log, rows, bound=True)
 
 
 def log_shape(row: Row) -> dict[str, Any]:
@@ -61,20 +98,22 @@ def log_shape(row: Row) -> dict[str, Any]:
     }
 
 
-def shape_of_values(values: tuple[Any, ...]) -> dict[str, Any]:
-    """The shape of a row of `log_values`."""
-    _, id, received, timestamp, level, flow_run_id, task_run_id, name, message = values
-    return {
-        "id": id,
-        "created": received,
-        "updated": received,
-        "name": name,
-        "level": level,
-        "message": message,
-        "timestamp": timestamp,
-        "flow_run_id": flow_run_id,
-        "task_run_id": task_run_id,
-    }
+def live_log_shapes(lines: Sequence[LogCreate], now: datetime) -> list[dict[str, Any]]:
+    """Lines as subscribers get them, before they are stored: so they have no stamps yet."""
+    return [
+        {
+            "id": id,
+            "created": None,
+            "updated": None,
+            "name": _text(line["name"]),
+            "level": line["level"],
+            "message": _text(line["message"]),
+            "timestamp": line["timestamp"],
+            "flow_run_id": line.get("flow_run_id"),
+            "task_run_id": line.get("task_run_id"),
+        }
+        for id, line in _numbered(lines, now)
+    ]
 
 
 def page_logs(

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Select, Table, text
+from sqlalchemy.engine.interfaces import Dialect
 
 from penstock.store.database import Database
 from penstock.store.engines.jobs import Read, Write
 from penstock.store.engines.sqlite import READ_SECONDS, SqliteEngine, connect, translate
 from penstock.store.segment_tables import EVENT_TABLES, LOG_TABLES, definitions
-from penstock.store.statements import SQLITE, Row
+from penstock.store.statements import POSTGRES, SQLITE, Row
 from penstock.store.threads import Completions, ThreadTeam, answer
 from penstock.store.transaction import Transaction
 
@@ -62,6 +63,7 @@ class SegmentStore(Protocol):
     """One of the two stores, on either engine."""
 
     kind: Kind
+    dialect: Dialect
 
     async def write(self, unit: Callable[[Transaction], T], now: datetime) -> T:
         """Run a unit of work in the segment of that day; its result once it is committed."""
@@ -122,6 +124,7 @@ class FileStore:
 
     def __init__(self, database: Path, kind: Kind) -> None:
         self.kind = kind
+        self.dialect = SQLITE
         self._database = database
         self._completions = Completions(asyncio.get_running_loop())
         pattern = f"{database.stem}-{kind.name}-????????.db"
@@ -247,6 +250,7 @@ class PartitionStore:
 
     def __init__(self, db: Database, kind: Kind) -> None:
         self.kind = kind
+        self.dialect = POSTGRES
         self._db = db
         self._made: set[int] = set()
 
