@@ -54,6 +54,7 @@ class Renewer:
         self._attempts: dict[str, Attempt] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     def add(self, attempt: Attempt) -> None:
         """Renews this attempt until it is removed."""
@@ -70,10 +71,18 @@ class Renewer:
         with self._changed:
             self._attempts.pop(attempt.id, None)
 
+    def stop(self) -> None:
+        """Ends the thread."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait(self.interval_seconds)
+                self._changed.wait_for(lambda: self._stopped, self.interval_seconds)
+                if self._stopped:
+                    return
                 attempts = list(self._attempts.values())
             for attempt in attempts:
                 if not attempt.renew():
