@@ -19,6 +19,9 @@ from penstock.cli.invocation import Invocation
 from penstock.sdk.client import Client
 from tests.provision import running_server
 
+#: The command line as a process of its own.
+PENSTOCK = [sys.executable, "-c", "import sys; from penstock.cli import main; sys.exit(main())"]
+
 
 @dataclass(frozen=True)
 class Answer:

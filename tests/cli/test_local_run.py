@@ -1,13 +1,12 @@
 """`penstock run --path` and `--module`, and `penstock deploy`: flows in files."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from penstock.sdk.client import Client
-from tests.cli.conftest import Shell, unique
+from tests.cli.conftest import PENSTOCK, Shell, unique
 
 FLOWS = '''
 from penstock import flow, get_run_logger, task
@@ -76,9 +75,8 @@ def test_quiet_and_no_logs_say_less(shell: Shell, flows: Path) -> None:
 def test_a_module_is_found_from_the_current_folder(
     api_url: str, flows: Path, tmp_path: Path
 ) -> None:
-    code = "import sys; from penstock.cli import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", code, "run", "--module", "flows", "--name", "add", "-o", "json"],
+        [*PENSTOCK, "run", "--module", "flows", "--name", "add", "-o", "json"],
         env={"PENSTOCK_API_URL": api_url, "PATH": "/usr/bin:/bin"},
         cwd=tmp_path,
         capture_output=True,

@@ -21,10 +21,10 @@ def test_a_list_is_a_table_for_people_and_json_for_programs(
     ]
 
 
-def test_a_terminal_gets_a_drawn_table_with_whole_ids(shell: Shell, deployed: Deployed) -> None:
+def test_a_terminal_gets_colours_and_whole_ids(shell: Shell, deployed: Deployed) -> None:
     answer = shell("flow", "ls", "--name", deployed.flow, terminal=True)
-    assert answer.code == 0
-    assert str(deployed.flow_id) in answer.out
+    assert answer.lines[0].startswith("\x1b[")
+    assert answer.lines[1].startswith(str(deployed.flow_id))
 
 
 def test_an_empty_list_says_so_on_stderr(shell: Shell) -> None:

@@ -4,19 +4,19 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
-from penstock.cli import live
+from penstock.cli import history, live, watch
+from penstock.contract.rest.flow_runs import FlowRunResponse
 from penstock.sdk.client import Client
-from tests.cli.conftest import Deployed, Performer, Shell, unique
-
-PENSTOCK = [sys.executable, "-c", "import sys; from penstock.cli import main; sys.exit(main())"]
+from penstock.sdk.errors import Unavailable
+from tests.cli.conftest import PENSTOCK, Deployed, Performer, Shell, unique
 
 
 @contextmanager
@@ -153,6 +153,39 @@ def test_a_signal_from_the_server_spares_the_wait(
     with performed(client, deployed, play):
         assert shell("run", deployed.path, "--watch").code == 0
     assert time.monotonic() - before < 12
+
+
+def test_a_run_that_nobody_takes_is_remarked_on_once(
+    shell: Shell, client: Client, deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "UNTAKEN_AFTER", timedelta(seconds=-60))
+
+    def take_late(actor: Performer) -> None:
+        threading.Event().wait(1.5)
+        succeed(actor)
+
+    with performed(client, deployed, take_late):
+        answer = shell("run", deployed.path, "--watch")
+    assert answer.code == 0
+    assert answer.err.count(f"penstock worker start --pool {deployed.pool}") == 1
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(
+    shell: Shell, client: Client, deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, failures = history.FlowRunHistory.read_flow_run, iter([Unavailable("away")] * 2)
+
+    def fail_twice(self: history.FlowRunHistory) -> FlowRunResponse:
+        for failure in failures:
+            raise failure
+        return read(self)
+
+    monkeypatch.setattr(history.FlowRunHistory, "read_flow_run", fail_twice)
+    with performed(client, deployed, succeed):
+        answer = shell("run", deployed.path, "--watch")
+    assert answer.code == 0
+    assert answer.err.count("The server does not answer; trying again.") == 1
+    assert answer.out.count("line 249") == 1
 
 
 def test_ctrl_c_leaves_the_run_alone_and_says_how_to_cancel_it(

@@ -1,4 +1,4 @@
-"""How answers look: JSON with the wire's names, tables on a terminal, plain columns in a pipe."""
+"""How answers look: JSON with the wire's names, or columns; colours only on a terminal."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 from uuid import UUID
 
+import click
+
 from penstock.cli.invocation import Invocation
 
-#: A column of a list: its title and what it shows of a row.
-Column = tuple[str, Callable[[Any], object]]
-
+#: Names that click and rich both know.
 STATE_COLOURS: Mapping[str, str] = {
     "SCHEDULED": "yellow",
-    "PENDING": "bright_black",
+    "LATE": "yellow",
+    "AWAITINGRETRY": "yellow",
+    "PENDING": "cyan",
     "RUNNING": "blue",
     "COMPLETED": "green",
     "FAILED": "red",
     "CANCELLED": "magenta",
     "CANCELLING": "magenta",
-    "CRASHED": "bright_red",
+    "CRASHED": "red",
     "PAUSED": "cyan",
 }
+
+#: A column of a list: its title and what it shows of a row.
+Column = tuple[str, Callable[[Any], object]]
 
 
 def to_wire(value: Any) -> Any:
@@ -60,12 +65,9 @@ def show_list(
     if not rows:
         invocation.remark(nothing)
         return
-    titles = [title for title, _ in columns]
+    titles = [title.upper() for title, _ in columns]
     cells = [[show_cell(read(row)) for _, read in columns] for row in rows]
-    if invocation.out.isatty():
-        _draw_table(invocation.out, titles, cells)
-    else:
-        _write_columns(invocation.out, titles, cells)
+    _write_columns(invocation.out, titles, cells)
 
 
 def show_details(invocation: Invocation, output: str, value: Any) -> None:
@@ -116,25 +118,19 @@ def show_seconds(seconds: float) -> str:
 
 
 def _write_columns(out: TextIO, titles: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they must be, never folded: an id or a name is there to be copied."""
     widths = [max(len(row[i]) for row in (titles, *cells)) for i in range(len(titles))]
-    for row in ([title.upper() for title in titles], *cells):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        out.write(f"{line.rstrip()}\n")
+    coloured = out.isatty()
+    for row in (titles, *cells):
+        texts = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        texts[-1] = texts[-1].rstrip()
+        if coloured:
+            texts = [_coloured(title, text) for title, text in zip(titles, texts, strict=True)]
+        out.write(f"{'  '.join(texts).rstrip()}\n")
 
 
-def _draw_table(out: TextIO, titles: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in titles:
-        # Ids are there to be copied: whatever must give way to a narrow window, they must not.
-        table.add_column(title, no_wrap=title == "id", overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(cell, style=_state_style(cell)) for cell in row))
-    Console(file=out, highlight=False).print(table)
-
-
-def _state_style(cell: str) -> str:
-    return STATE_COLOURS.get(cell.upper(), "")
+def _coloured(title: str, text: str) -> str:
+    if text.strip() == title:
+        return click.style(text, bold=True)
+    colour = STATE_COLOURS.get(text.strip().upper()) if title in ("STATE", "STATUS") else None
+    return click.style(text, fg=colour) if colour else text

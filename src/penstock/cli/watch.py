@@ -16,6 +16,7 @@ from penstock.cli.output import STATE_COLOURS, show_seconds, to_wire
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from penstock.contract.rest.flow_runs import FlowRunResponse
 
@@ -26,7 +27,7 @@ LEVEL_COLOURS = {"DEBUG": "bright_black", "WARNING": "yellow", "ERROR": "red", "
 #: A server that is being restarted is waited for.
 PATIENCE_SECONDS = 60.0
 #: After this long without a worker taking the run, say so.
-_UNTAKEN = timedelta(seconds=10)
+UNTAKEN_AFTER = timedelta(seconds=10)
 
 Read = TypeVar("Read")
 Writer = Callable[[Line], None]
@@ -132,7 +133,7 @@ def _patiently(invocation: Invocation, read: Callable[[], Read]) -> Read:
 
 def _is_untaken(run: FlowRunResponse, now: datetime) -> bool:
     due = run.next_scheduled_start_time
-    return _type_of(run) == "SCHEDULED" and due is not None and now - due > _UNTAKEN
+    return _type_of(run) == "SCHEDULED" and due is not None and now - due > UNTAKEN_AFTER
 
 
 def _say_untaken(invocation: Invocation, run: FlowRunResponse) -> None:
@@ -156,20 +157,30 @@ def _shown(
     else:
         console = _console(invocation)
         with console.status("Waiting for the run to start") as status:
-            yield _terminal_writer(console), lambda run: status.update(_standing(history, run))
+            yield _terminal_writer(console), lambda run: status.update(_Standing(history, run))
 
 
-def _standing(history: FlowRunHistory, run: FlowRunResponse) -> str:
-    """Where the run stands, for the terminal's last line."""
-    words = [str(run.state_name)]
-    of_run = {"flow_runs": {"id": {"any_": [str(run.id)]}}}
-    if total := history.client.count_task_runs(**of_run):
-        ended = {"state": {"type": {"any_": sorted(FINAL)}}}
-        done = history.client.count_task_runs(**of_run, task_runs=ended)
-        words.append(f"{done} of {total} tasks ended")
-    if run.start_time:
-        words.append(show_seconds(run.estimated_run_time))
-    return " · ".join(words)
+class _Standing:
+    """Where the run stands, for the terminal's last line; the clock ticks between two reads."""
+
+    def __init__(self, history: FlowRunHistory, run: FlowRunResponse) -> None:
+        self._words = [str(run.state_name)]
+        self._run = run
+        self._read_at = time.monotonic()
+        of_run = {"flow_runs": {"id": {"any_": [str(run.id)]}}}
+        if total := history.client.count_task_runs(**of_run):
+            ended = {"state": {"type": {"any_": sorted(FINAL)}}}
+            done = history.client.count_task_runs(**of_run, task_runs=ended)
+            self._words.append(f"{done} of {total} tasks ended")
+
+    def __rich__(self) -> Text:
+        from rich.text import Text
+
+        words = self._words
+        if _type_of(self._run) == "RUNNING":
+            seconds = self._run.estimated_run_time + time.monotonic() - self._read_at
+            words = [*words, show_seconds(seconds)]
+        return Text(" · ".join(words))
 
 
 def _console(invocation: Invocation) -> Console:
