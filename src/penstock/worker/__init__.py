@@ -26,7 +26,8 @@ class WorkerOptions:
     create_pool_if_missing: bool = True
     #: A cancelled run has this long after SIGTERM before it is killed.
     grace_seconds: float = 30.0
-    #: How many flows are kept imported, ready to be forked; 0 imports each flow for each run.
+    #: How many flows are kept imported, ready to be forked: code outside of functions then runs
+    #: once for many runs, until a file changes. 0 imports each flow for each run.
     warm_flows: int = 4
 
 

@@ -111,13 +111,16 @@ class ForkLoop:
         parent = os.getpid()
         # A signal for the new process waits until its handlers are set, instead of being lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_SIGNALS)
-        pid = os.fork()
+        pid, problem = _try_to_fork()
         if pid == 0:
             _leave_parent(parent)
             return role
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_SIGNALS)
         for fd in fds:
             os.close(fd)
+        if pid is None:
+            self.tell({"is": "refused", "id": name, "problem": problem})
+            return None
         self.children[pid] = name
         if isinstance(role, TemplateRole):
             self.templates.add(pid)
@@ -195,6 +198,14 @@ def _become_template(launch: Launch, control: socket.socket) -> ForkLoop:
     loop = ForkLoop(control, warm.flow, retired=warm.problem is not None)
     loop.tell({"is": "ready", "problem": warm.problem, "files": warm.files})
     return loop
+
+
+def _try_to_fork() -> tuple[int | None, str]:
+    """What `os.fork` gives, or why there is no new process (too many, no memory)."""
+    try:
+        return os.fork(), ""
+    except OSError as error:
+        return None, str(error)
 
 
 def _leave_parent(parent: int) -> None:

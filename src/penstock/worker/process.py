@@ -25,7 +25,7 @@ OnExit = Callable[[int | None], None]
 
 
 class NotForked(Exception):
-    """The process that was to fork is gone."""
+    """The process that was to fork is gone, or the machine has no room for another."""
 
 
 class Forker:
@@ -103,6 +103,9 @@ class Forker:
                 case "spawned":
                     self._pids[message["id"]] = message["pid"]
                     self._unborn.pop(message["id"]).set_result(message["pid"])
+                case "refused":
+                    del self._on_exit[message["id"]]
+                    self._unborn.pop(message["id"]).set_exception(NotForked(message["problem"]))
                 case "exited":
                     del self._pids[message["id"]]
                     self._on_exit.pop(message["id"])(message["code"])

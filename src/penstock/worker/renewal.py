@@ -14,6 +14,8 @@ from penstock.worker.slots import Slots
 RENEWAL_SECONDS = 10.0
 HEARTBEAT_SECONDS = 30.0
 
+_LEFT_BY_ITSELF = {StateType.COMPLETED, StateType.FAILED, StateType.PAUSED}
+
 
 def renew_attempts(client: Client, contact: ServerContact, slots: Slots) -> None:
     """Renew the attempt of every run, and end the processes of those cancelled or lost."""
@@ -41,8 +43,8 @@ def _renew(client: Client, execution: Execution) -> Ending | None:
         flow_run = client.read_flow_run(execution.flow_run_id)
     except NotFound:
         return Ending.LOST
-    if flow_run.state_type in (StateType.COMPLETED, StateType.FAILED):
-        return Ending.OVER  # Refused because it has ended well: the process may end by itself.
+    if flow_run.state_type in _LEFT_BY_ITSELF:
+        return Ending.OVER  # Refused because the run has left the process, which may end in peace.
     if flow_run.state_type == StateType.CANCELLING:
         return Ending.CANCELLED
     return Ending.LOST if refused else None
