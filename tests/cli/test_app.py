@@ -51,6 +51,8 @@ def test_an_unknown_command_suggests_the_nearest(lone_shell: Shell, typed: str, 
         ["flow", "inspect"],
         ["worker", "start"],
         ["work-pool", "update", "p"],
+        ["flow", "inspect", "caf\udce9"],
+        ["run", "a/b", "--param", "n=99999999999999999999"],
     ],
 )
 def test_misuse_is_one_line_and_exit_code_2(lone_shell: Shell, args: list[str]) -> None:

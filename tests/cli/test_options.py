@@ -69,6 +69,15 @@ def test_a_pair_needs_a_key_and_an_equals_sign(text: str) -> None:
         KeyValue().convert(text, None, None)
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
-def test_numbers_that_json_lacks_are_text(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "Infinity", "-Infinity", "1e999", "[1, NaN]", pytest.param("[" * 100_000, id="deep")],
+)
+def test_what_json_cannot_hold_is_text(text: str) -> None:
     assert parse_value(text) == text
+
+
+@pytest.mark.parametrize("text", ["n=99999999999999999999", 'n="\\ud800"'])
+def test_a_value_that_cannot_be_sent_is_refused_by_its_key(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="'n' cannot be sent"):
+        KeyValue().convert(text, None, None)

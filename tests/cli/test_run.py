@@ -48,7 +48,7 @@ def test_parameters_come_from_a_file_or_stdin_and_options_win(
     for source, stdin in ((str(file), ""), ("-", file.read_text())):
         answer = shell("run", deployed.path, "--param-file", source, *args, stdin=stdin)
         assert answer.json["parameters"] == {"n": 2, "kept": True}
-    for broken in ("{", "[1]"):
+    for broken in ("{", "[1]", '{"n": NaN}', '{"n": 1e999}', '{"n": 99999999999999999999}'):
         answer = shell("run", deployed.path, "--param-file", "-", stdin=broken)
         assert answer.code == 1
         assert "parameter file" in answer.err

@@ -86,10 +86,14 @@ def root() -> None:
 def run_command(argv: Sequence[str] | None, invocation: Invocation | None = None) -> int:
     """Run one command and return its exit code; errors become one line on stderr."""
     invocation = invocation or Invocation()
+    args = sys.argv[1:] if argv is None else list(argv)
+    for arg in args:
+        if not _is_text(arg):
+            return _fail(invocation, f"{arg!a} is not UTF-8 — write it in UTF-8", 2)
     try:
         with contextlib.closing(invocation):
             answer = root.main(
-                args=sys.argv[1:] if argv is None else list(argv),
+                args=args,
                 prog_name="penstock",
                 standalone_mode=False,
                 obj=invocation,
@@ -109,6 +113,14 @@ def run_command(argv: Sequence[str] | None, invocation: Invocation | None = None
     except _reported_errors() as error:
         return _fail(invocation, str(error), 1)
     return answer if isinstance(answer, int) else 0
+
+
+def _is_text(arg: str) -> bool:
+    try:
+        arg.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 arrive as lone surrogates
+        return False
+    return True
 
 
 def _reported_errors() -> type[Exception]:

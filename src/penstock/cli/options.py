@@ -1,6 +1,7 @@
 """Options and value types that mean the same in every command."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -85,19 +86,43 @@ class KeyValue(click.ParamType[tuple[str, Any]]):
         key, equals, text = str(value).partition("=")
         if not equals or not key.strip():
             self.fail(f"{value!r} is not of the form key=value", param, ctx)
-        return key.strip(), parse_value(text)
+        parsed = parse_value(text)
+        if reason := why_unsendable(parsed):
+            self.fail(f"the value of {key.strip()!r} cannot be sent: {reason}", param, ctx)
+        return key.strip(), parsed
 
 
 def parse_value(text: str) -> Any:
-    """The JSON value that `text` spells, else the text itself (also for NaN and Infinity)."""
+    """The JSON value that `text` spells, else the text itself (also for NaN and 1e999)."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return parse_json(text)
     except ValueError:
         return text
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(name)
+def parse_json(text: str) -> Any:
+    """The value of a JSON document; ValueError also for numbers that JSON cannot hold."""
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{number} is not a JSON number")
+    return float(number)
+
+
+def why_unsendable(value: Any) -> str | None:
+    """What keeps `value` from being sent: an integer above 64 bits, broken text. Else None."""
+    import orjson
+
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        return str(error)
+    return None
 
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]

@@ -1,6 +1,5 @@
 """`penstock run`: one flow run, of a deployment or of a flow in a file."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -142,12 +141,15 @@ def read_parameters(request: RunRequest) -> dict[str, Any]:
     """The parameters of the file, then those given one by one."""
     parameters: dict[str, Any] = {}
     if request.param_file is not None:
+        remedy = 'write an object such as {"n": 1}'
         try:
-            loaded = json.load(request.param_file)
+            loaded = options.parse_json(request.param_file.read())
         except ValueError as error:
-            fail(f"The parameter file is not JSON: {error}", 'write an object such as {"n": 1}')
+            fail(f"The parameter file is not JSON: {error}", remedy)
         if not isinstance(loaded, dict):
-            fail("The parameter file is not a JSON object", 'write an object such as {"n": 1}')
+            fail("The parameter file is not a JSON object", remedy)
+        if reason := options.why_unsendable(loaded):
+            fail(f"The parameter file cannot be sent: {reason}", "change that value")
         parameters.update(loaded)
     parameters.update(request.params)
     return parameters

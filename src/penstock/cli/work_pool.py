@@ -1,6 +1,5 @@
 """`penstock work-pool`: where deployments send their runs and workers find them."""
 
-import json
 from typing import Any
 
 import click
@@ -190,7 +189,7 @@ def _change(
 
 def _read_template(file: Any) -> dict[str, Any]:
     try:
-        template = json.load(file)
+        template = options.parse_json(file.read())
     except ValueError as error:
         fail(f"The job template is not JSON: {error}", "see one: penstock work-pool inspect NAME")
     if not isinstance(template, dict):
