@@ -272,3 +272,24 @@ def test_a_run_cancelled_while_it_ends_is_cancelled(stub: StubServer, server: Fl
     state: Any = ends(return_state=True)  # type: ignore[call-arg]
     assert state.is_cancelled()
     assert stub.seen[-1].body["state"]["type"] == "CANCELLED"
+
+
+def test_a_forked_child_speaks_on_connections_of_its_own(stub: StubServer) -> None:
+    import os
+
+    @flow
+    def forks() -> int:
+        get_run_logger().info("parent")
+        child = os.fork()
+        if child == 0:
+            from penstock.sdk.context import flow_run_here
+
+            get_run_logger().info("child")
+            flow_run_here().reporter.flush()
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert forks() == 0
+    lines = [line for seen in stub.seen if seen.path.endswith("/logs/") for line in seen.body]
+    assert sorted(line["message"] for line in lines) == ["child", "parent"]
+    assert {line["flow_run_id"] for line in lines} == {RUN_ID}

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
 
@@ -106,6 +108,12 @@ class Client:
         self.api_url = _endpoint(self.settings, api_url)
         self._headers = wire.auth_headers(self.settings)
         self._http = httpx.Client(**_http_options(self.api_url))
+        _clients.add(self)
+
+    def _after_fork(self) -> None:
+        # the parent's connections stay open, unused: both processes would speak on them
+        self._parents_http = self._http
+        self._http = httpx.Client(**_http_options(self.api_url))
 
     def do(self, call: wire.Call[T]) -> T:
         """Carries out a call and gives its parsed answer."""
@@ -203,6 +211,17 @@ class Client:
     create_logs = operation(calls.create_logs)
     read_logs = operation(calls.read_logs)
     create_events = operation(calls.create_events)
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _reconnect() -> None:
+    for client in list(_clients):
+        client._after_fork()
+
+
+os.register_at_fork(after_in_child=_reconnect)
 
 
 class AsyncClient:

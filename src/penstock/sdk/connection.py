@@ -40,12 +40,11 @@ def _close() -> None:
     _clients.clear()
 
 
-def _forget() -> None:
-    """A forked child must not speak on its parent's connections."""
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock."""
     global _lock
     _lock = threading.Lock()
-    _clients.clear()
 
 
 atexit.register(_close)
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_after_fork)

@@ -5,6 +5,7 @@ The server holds a `flock` on `<database file>.lock` while it lives and writes i
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import http.client
 import json
@@ -34,7 +35,10 @@ def local_server_url(settings: Settings) -> str:
     url = _running_url(lock)
     if url is not None:
         return url
-    database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServerStartError(f"{error}: set PENSTOCK_HOME to a folder you may write") from error
     return _start(settings.database_url, lock, Path(f"{database}.server.log"))
 
 
@@ -45,7 +49,7 @@ def _database_file(database_url: str) -> Path:
             "PENSTOCK_DATABASE_URL names no local SQLite file: start `penstock server start` "
             "and set PENSTOCK_API_URL to its address"
         )
-    return Path(path)
+    return Path("/" + path.lstrip("/"))
 
 
 def _running_url(lock: Path) -> str | None:
@@ -56,7 +60,7 @@ def _running_url(lock: Path) -> str | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return _written_url(file.read())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     return None
 
@@ -108,8 +112,17 @@ def _spawn(database_url: str, log: Path) -> subprocess.Popen[bytes]:
     return server
 
 
-#: kept, so that a server that outlives this process is not reported as a forgotten child
 _servers: list[subprocess.Popen[bytes]] = []
+
+
+def _let_go() -> None:
+    """The servers outlive this process: they are not forgotten children to warn about."""
+    for server in _servers:
+        if server.poll() is None:
+            server.returncode = 0
+
+
+atexit.register(_let_go)
 
 
 def _is_held(lock: Path) -> bool:

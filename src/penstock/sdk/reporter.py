@@ -6,7 +6,9 @@ Nothing is dropped silently: what cannot be delivered is counted and said on the
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +44,21 @@ class Reporter:
         # encoded at once: bytes cost the garbage collector nothing while they wait
         self._events: deque[bytes] = deque()
         self._logs: deque[bytes] = deque()
+        self._closed = False
+        self._prepare_thread()
+        _reporters.add(self)
+
+    def _prepare_thread(self) -> None:
         self._wake = threading.Event()
         self._sending = threading.Lock()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closed = False
+
+    def after_fork(self) -> None:
+        """In a forked child: what waits is the parent's to send, and the thread is not here."""
+        self._events.clear()
+        self._logs.clear()
+        self._prepare_thread()
 
     def add_event(self, event: dict[str, Any]) -> None:
         """Queues one event."""
@@ -121,6 +133,17 @@ class Reporter:
         except ApiError as error:
             logger.error("%d reports were refused: %s", len(parts), error)
         return True
+
+
+_reporters: weakref.WeakSet[Reporter] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for reporter in list(_reporters):
+        reporter.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _take(queue: deque[bytes], most: int, most_bytes: int) -> list[bytes]:
