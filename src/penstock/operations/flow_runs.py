@@ -19,6 +19,7 @@ from penstock.operations.deployment_facts import DeploymentFacts, deployment_fac
 from penstock.operations.flow_run_states import column_changes, proposed_state, state_event
 from penstock.operations.hydration import hydrated_parameters
 from penstock.store.flow_runs import (
+    NEW_SCHEDULED_RUN,
     flow_run_shape,
     insert_flow_run,
     select_flow_run,
@@ -134,6 +135,39 @@ def prepare_flow_run(tx: Transaction, body: FlowRunCreate, now: datetime) -> Pre
     return _prepared(values, state, list(dict.fromkeys(body.tags)), queue, None, now)
 
 
+def prepare_scheduled_run(
+    facts: DeploymentFacts,
+    state: State,
+    now: datetime,
+    *,
+    schedule_id: UUID,
+    parameters: dict[str, Any],
+    key: str,
+    created_by: dict[str, Any],
+) -> PreparedRun:
+    """Lay out a run that a schedule makes; its parameters are kept as they are written."""
+    values = _NEW | {
+        "id": new_id(now),
+        "created": now,
+        "updated": now,
+        "name": random_name(),
+        "flow_id": facts.flow_id,
+        "deployment_id": facts.id,
+        "deployment_version": facts.version,
+        "schedule_id": schedule_id,
+        "idempotency_key": key,
+        "parameters": documents.dump(facts.parameters | parameters),
+        "context": documents.EMPTY_OBJECT,
+        "labels": documents.dump(facts.labels),
+        "auto_scheduled": True,
+        "infrastructure_document_id": facts.infrastructure_document_id,
+        "created_by": documents.dump(created_by),
+        "job_variables": documents.EMPTY_OBJECT,
+    }
+    tags = list(dict.fromkeys(["auto-scheduled", *facts.tags]))
+    return _prepared(values, state, tags, _queue_of(None, facts, None), facts.revision, now)
+
+
 def _common_values(body: DeploymentFlowRunCreate | FlowRunCreate, now: datetime) -> dict[str, Any]:
     policy = body.empirical_policy
     return _NEW | {
@@ -178,7 +212,8 @@ def _prepared(
     return PreparedRun(values, outcome.state, tags, queue, revision, now)
 
 
-def _queue_of(tx: Transaction, facts: DeploymentFacts, name: str | None) -> Queue | None:
+def _queue_of(tx: Transaction | None, facts: DeploymentFacts, name: str | None) -> Queue | None:
+    """The queue of that name in the deployment's pool; without a name the deployment's own."""
     if facts.work_pool_id is None or facts.work_pool_name is None:
         if name is not None:
             raise BadRequest(
@@ -190,6 +225,7 @@ def _queue_of(tx: Transaction, facts: DeploymentFacts, name: str | None) -> Queu
         return Queue(
             facts.work_queue_id, facts.work_queue_name, facts.work_pool_id, facts.work_pool_name
         )
+    assert tx is not None  # only a name has to be looked up
     found = select_queue_of_pool(tx, facts.work_pool_name, name)
     queue_id = None if found is None else found.id
     return Queue(queue_id, name, facts.work_pool_id, facts.work_pool_name)
@@ -237,6 +273,15 @@ def create_flow_run(tx: Transaction, prepared: PreparedRun) -> tuple[dict[str, A
         work_pool_name=None if queue is None else queue.pool_name,
     )
     return shape, True
+
+
+def write_scheduled_run(tx: Transaction, prepared: PreparedRun) -> bool:
+    """Write a run that a schedule makes; False when its key is taken. Raises Stale as above."""
+    run, state = prepared.run, prepared.state
+    told = state_event(RunValues(**run), state, None, 0)
+    row = state_values(state, run["id"])
+    kind = NEW_SCHEDULED_RUN
+    return insert_flow_run(tx, run, row, prepared.tags, told, prepared.revision, kind)
 
 
 def _existing(tx: Transaction, run: Mapping[str, Any], now: datetime) -> dict[str, Any]:

@@ -1,5 +1,14 @@
 """The engine rooms: background loops. `LOOPS` is all of them."""
 
+from penstock.core.attempts import LEASE_SECONDS
+from penstock.services.late_runs import mark_late_runs
 from penstock.services.loop import Loop
+from penstock.services.lost_runs import rescue_lost_runs
+from penstock.services.scheduler import schedule_runs
 
-LOOPS: list[Loop] = []
+LOOPS: list[Loop] = [
+    Loop("scheduler", 5, schedule_runs),
+    Loop("late runs", 5, mark_late_runs),
+    # A server that was away gives every attempt the time to be renewed before it judges.
+    Loop("lost runs", 5, rescue_lost_runs, settle_seconds=LEASE_SECONDS),
+]

@@ -26,8 +26,8 @@ class Loop:
     """One background job: its name, how often it runs, and what it does.
 
     `run_once(db, now)` does what is due and returns how many things it did. `wake`, where given,
-    makes the loop run before its time. `settle_seconds` is how long the server must have had the lease
-    before the first run.
+    makes the loop run before its time. `settle_seconds` is how long the server must have had the
+    lease before the first run.
     """
 
     name: str

@@ -11,10 +11,12 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import Table
+from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import BigInteger, Boolean, Float, Integer
 
 from penstock.core import documents
 from penstock.store.column_types import Id, Time, to_microseconds
+from penstock.store.statements import POSTGRES
 from penstock.store.transaction import Transaction
 
 #: rows per statement, largest first: few sizes, so that their statements stay prepared
@@ -43,7 +45,8 @@ def insert_rows(
         sql, names = _postgres_text(table, tail)
         return tx.run_rows(sql, (_json(names, rows),))
     found = []
-    binds = _sqlite_binds(table)
+    if not bound:
+        rows = bind_rows(table, rows, tx.dialect)
     done = 0
     for size in _SIZES:
         if size * len(table.columns) > _MAX_PARAMETERS:
@@ -51,9 +54,19 @@ def insert_rows(
         while len(rows) - done >= size:
             part = rows[done : done + size]
             done += size
-            arguments = part if bound else [_bound(row, binds) for row in part]
-            found += tx.run_rows(_sqlite_text(table, size, tail), _flat(arguments))
+            found += tx.run_rows(_sqlite_text(table, size, tail), _flat(part))
     return found
+
+
+def bind_rows(table: Table, rows: Sequence[Sequence[Any]], dialect: Dialect) -> list[Any]:
+    """Rows as the driver takes them, for `insert_rows(…, bound=True)`.
+
+    Done where the rows are made, it keeps a writer's thread from holding up the event loop.
+    """
+    if dialect is POSTGRES:
+        return list(rows)
+    binds = _sqlite_binds(table)
+    return [_bound(row, binds) for row in rows]
 
 
 def _flat(rows: Sequence[Sequence[Any]]) -> Sequence[Any]:

@@ -40,6 +40,9 @@ from penstock.store.tables import (
 from penstock.store.transaction import Stale, Transaction
 
 _NOTHING = timedelta(0)
+#: what the outbox calls a new state of a run, and a run made by a schedule (which is no event)
+NEW_STATE = "flow-run-state"
+NEW_SCHEDULED_RUN = "scheduled-run"
 
 # ------------------------------------------------------------------ rows -> shape
 
@@ -197,7 +200,7 @@ _INSERT_FLOW_RUN_OF_FLOW = Statement(
 _INSERT_TAG = Statement(
     insert(flow_run_tag).values(tag=bindparam("tag"), flow_run_id=bindparam("flow_run_id"))
 )
-_KEY_VALUES = {
+_KEY_VALUES: dict[str, Any] = {
     "workspace_id": literal(WORKSPACE),
     "key": bindparam("key", type_=Text),
     "scope": bindparam("scope", type_=idempotency_key.c.scope.type),
@@ -226,6 +229,7 @@ def insert_flow_run(
     tags: list[str],
     told: dict[str, Any],
     revision: int | None,
+    kind: str = NEW_STATE,
 ) -> bool:
     """Insert a run with its first state, key, tags and event.
 
@@ -233,7 +237,7 @@ def insert_flow_run(
     deployment is no longer at `revision` or, without one, the flow is no longer there.
     """
     if tx.is_postgres:
-        return _insert_flow_run_postgres(tx, run, state_row, tags, told, revision)
+        return _insert_flow_run_postgres(tx, run, state_row, tags, told, revision, kind)
     key = run["idempotency_key"]
     if key is not None and not tx.run(
         _INSERT_KEY, key=key, scope=run["flow_id"], flow_run_id=run["id"]
@@ -248,7 +252,7 @@ def insert_flow_run(
     tx.run(INSERT_STATE, **state_row)
     if tags:
         tx.run_many(_INSERT_TAG, [{"tag": t, "flow_run_id": run["id"]} for t in tags])
-    tell(tx, "flow-run-state", told)
+    tell(tx, kind, told)
     return True
 
 
@@ -314,6 +318,7 @@ def _insert_flow_run_postgres(
     tags: list[str],
     told: dict[str, Any],
     revision: int | None,
+    kind: str,
 ) -> bool:
     key = run["idempotency_key"]
     statement = _postgres_insert(revision is not None, key is not None, bool(tags))
@@ -326,7 +331,7 @@ def _insert_flow_run_postgres(
         scope=run["flow_id"],
         flow_run_id=run["id"],
         tag_list=tags,
-        told_kind="flow-run-state",
+        told_kind=kind,
         told_body=documents.dump(told),
     )
     assert row is not None
@@ -334,7 +339,7 @@ def _insert_flow_run_postgres(
         raise Stale
     if not row.runs:
         return False
-    tx.effects.append(Told(0, "flow-run-state", told))
+    tx.effects.append(Told(0, kind, told))
     return True
 
 
@@ -411,17 +416,17 @@ def update_flow_run_state(
             seen_state_id=seen_state_id,
             **params,
             **{f"written_{k}": v for k, v in state_row.items()},
-            told_kind="flow-run-state",
+            told_kind=NEW_STATE,
             told_body=documents.dump(told),
         )
         if row is None or not row.runs:
             raise Stale
-        tx.effects.append(Told(0, "flow-run-state", told))
+        tx.effects.append(Told(0, NEW_STATE, told))
         return
     if not tx.run(statement, run_id=run_id, seen_state_id=seen_state_id, **params):
         raise Stale
     tx.run(INSERT_STATE, **state_row)
-    tell(tx, "flow-run-state", told)
+    tell(tx, NEW_STATE, told)
 
 
 # ------------------------------------------------------------------ other changes

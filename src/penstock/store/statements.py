@@ -21,7 +21,7 @@ from penstock.store.column_types import Id, Time, from_microseconds, to_microsec
 Row = Any  # a named tuple whose fields are the statement's columns
 Bind = Callable[[Any], Any]
 
-SQLITE: Dialect = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # SQLAlchemy
+SQLITE: Dialect = sqlite.dialect(paramstyle="qmark")
 POSTGRES: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy
 
 
@@ -47,7 +47,7 @@ _SQLITE_DECODES: dict[type[TypeEngine[Any]], Bind] = {
 
 @lru_cache(maxsize=2048)
 def _row_type(names: tuple[str, ...]) -> Any:
-    return namedtuple("Row", names, rename=True)  # type: ignore[misc]  # made at run time
+    return namedtuple("Row", names, rename=True)
 
 
 class Rendered:
@@ -104,6 +104,7 @@ class Rendered:
 
     def rows(self, raw: Iterable[Sequence[Any]]) -> list[Row]:
         """Named tuples of the driver's rows, values decoded."""
+        assert self.row_type is not None  # a statement that returns rows
         make = self.row_type._make
         if not self.decodes:
             return [make(r) for r in raw]

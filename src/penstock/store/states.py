@@ -1,5 +1,6 @@
 """The history of runs: statements of the `state` table, and rows <-> shape."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -55,9 +56,9 @@ _SELECT_STATE = Statement(select(state).where(state.c.id == bindparam("id")))
 _DELETE_STATES = Statement(delete(state).where(state.c.run_id == bindparam("run_id")))
 
 
-def details_shape(details: dict[str, Any], run_id: UUID | None, task_run_id: UUID | None) -> Any:
+def details_shape(details: Mapping[str, Any], run_id: UUID | None, task_run_id: UUID | None) -> Any:
     """StateDetails as the wire has them: every key, the run's ids filled in."""
-    shape = _DETAILS | details
+    shape = {**_DETAILS, **details}
     if run_id is not None:
         shape["flow_run_id"] = run_id
     if task_run_id is not None:
@@ -73,7 +74,7 @@ def state_shape(
     timestamp: datetime,
     message: str | None,
     data: str | None,
-    details: dict[str, Any],
+    details: Mapping[str, Any],
     run_id: UUID | None,
     task_run_id: UUID | None,
 ) -> dict[str, Any]:

@@ -130,8 +130,8 @@ deployment_schedule = Table(
     Column("max_scheduled_runs", Integer),
     Column("parameters", Document, nullable=False),
     Column("slug", Text),
-    # runs exist for every time of the schedule up to here; null: none made yet
-    Column("scheduled_until", Time),
+    # when runs have to be made for further times of the schedule; null: at once
+    Column("replenish_at", Time),
     UniqueConstraint("deployment_id", "slug"),
 )
 

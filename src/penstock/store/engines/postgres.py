@@ -83,7 +83,8 @@ class PostgresEngine:
     def _read(
         self, connection: psycopg.Connection[Any] | None, job: Read
     ) -> psycopg.Connection[Any] | None:
-        result, error = None, None
+        result: Any = None
+        error: BaseException | None = None
         for fresh in (False, True):  # a connection that broke while idle is replaced once
             try:
                 if connection is None:

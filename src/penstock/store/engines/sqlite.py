@@ -166,7 +166,8 @@ class SqliteEngine:
             connection = connect(self.path, readonly=True)
         deadline = time.monotonic() + READ_SECONDS
         connection.set_progress_handler(lambda: time.monotonic() > deadline, 200_000)
-        result, error = None, None
+        result: Any = None
+        error: BaseException | None = None
         try:
             connection.execute("BEGIN")
             try:

@@ -97,7 +97,7 @@ def upgrade() -> None:
         sa.Column("max_scheduled_runs", sa.Integer(), nullable=True),
         sa.Column("parameters", penstock.store.column_types.Document(), nullable=False),
         sa.Column("slug", sa.Text(), nullable=True),
-        sa.Column("scheduled_until", penstock.store.column_types.Time(), nullable=True),
+        sa.Column("replenish_at", penstock.store.column_types.Time(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deployment_schedule")),
         sa.UniqueConstraint(
             "deployment_id", "slug", name=op.f("uq_deployment_schedule_deployment_id_slug")

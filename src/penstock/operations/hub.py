@@ -1,0 +1,167 @@
+"""What happens on this server, told to those who listen: live events, live logs, runs that are due.
+
+Lives in the event loop; nothing here waits for storage.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+T = TypeVar("T")
+
+#: what may wait for one subscriber; the rest is dropped
+MAX_WAITING = 256
+#: a run due later than this needs no timer: whoever polls then looks in the database first
+TIMER_SECONDS = 60.0
+
+
+class Subscription(Generic[T]):
+    """What one listener has not taken yet."""
+
+    def __init__(self, wants: Callable[[T], bool]) -> None:
+        self._wants = wants
+        self._waiting: deque[T] = deque()
+        self._filled = asyncio.Event()
+        #: how many were dropped because the listener is slow
+        self.dropped = 0
+
+    def offer(self, item: T) -> None:
+        """Queue an item the listener wants."""
+        if not self._wants(item):
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            self.dropped += 1
+            return
+        self._waiting.append(item)
+        self._filled.set()
+
+    async def take(self) -> list[T]:
+        """Everything that waits, at least one item."""
+        await self._filled.wait()
+        self._filled.clear()
+        items = list(self._waiting)
+        self._waiting.clear()
+        return items
+
+
+class Topic(Generic[T]):
+    """A stream of items and its listeners."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription[T]] = set()
+
+    def __bool__(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._subscriptions)
+
+    def publish(self, items: Iterable[T]) -> None:
+        """Offer items to every listener, in order."""
+        if not self._subscriptions:
+            return
+        for item in items:
+            for subscription in self._subscriptions:
+                subscription.offer(item)
+
+    @contextmanager
+    def subscription(self, wants: Callable[[T], bool]) -> Iterator[Subscription[T]]:
+        """Listen inside the block to the items that `wants` says yes to."""
+        subscription = Subscription(wants)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+
+class Waiter:
+    """Somebody who waits for runs of a few work queues."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+
+    @property
+    def is_woken(self) -> bool:
+        """Whether a run became due that this waiter has not looked for yet."""
+        return self._woken.is_set()
+
+    def wake(self) -> None:
+        """Say that a run is due."""
+        self._woken.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """True once a run is due; False after so many seconds without one."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            return False
+        self._woken.clear()
+        return True
+
+
+class DueRuns:
+    """Wakes long polls: one waiter per run that becomes due, first come, first served."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[UUID, deque[Waiter]] = {}
+
+    @contextmanager
+    def waiter(self, queue_ids: Iterable[UUID]) -> Iterator[Waiter]:
+        """Wait inside the block for runs of these queues.
+
+        Enter it before looking in the database, so that a run that comes in between is not missed.
+        A wake-up that was not used goes to the next waiter.
+        """
+        ids = list(queue_ids)
+        waiter = Waiter()
+        for id in ids:
+            self._waiters.setdefault(id, deque()).append(waiter)
+        try:
+            yield waiter
+        finally:
+            for id in ids:
+                queue = self._waiters[id]
+                queue.remove(waiter)
+                if not queue:
+                    del self._waiters[id]
+            if waiter.is_woken:
+                self._pass_on(ids)
+
+    async def wait_due(self, queue_ids: Iterable[UUID], seconds: float) -> bool:
+        """True once a run of these queues is due; False after so many seconds without one."""
+        with self.waiter(queue_ids) as waiter:
+            return await waiter.wait(seconds)
+
+    def wake(self, queue_id: UUID, at: datetime | None, now: datetime) -> None:
+        """A run of that queue is due at that time (None: now)."""
+        wait = 0.0 if at is None else (at - now).total_seconds()
+        if wait <= 0:
+            self._wake_one(queue_id)
+        elif wait <= TIMER_SECONDS:
+            asyncio.get_running_loop().call_later(wait, self._wake_one, queue_id)
+
+    def _wake_one(self, queue_id: UUID) -> bool:
+        for waiter in self._waiters.get(queue_id, ()):
+            if not waiter.is_woken:
+                waiter.wake()
+                return True
+        return False
+
+    def _pass_on(self, queue_ids: list[UUID]) -> None:
+        for id in queue_ids:
+            if self._wake_one(id):
+                return
+
+
+class Hub:
+    """The one of this server."""
+
+    def __init__(self) -> None:
+        #: events as the wire has them
+        self.events: Topic[dict[str, Any]] = Topic()
+        #: log lines as the wire has them
+        self.logs: Topic[dict[str, Any]] = Topic()
+        self.due = DueRuns()

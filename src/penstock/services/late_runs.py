@@ -1,0 +1,34 @@
+"""Mark scheduled runs that nobody has taken as Late."""
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from penstock.core.states import StateType, make_state
+from penstock.operations.flow_run_states import set_flow_run_state
+from penstock.store.database import Database
+from penstock.store.late_runs import select_late_runs
+from penstock.store.statements import Row
+from penstock.store.transaction import Transaction
+
+#: how long after its time a run is late
+LATE_AFTER = timedelta(seconds=15)
+#: runs per pass, and per unit of work
+PASS = 400
+CHUNK = 50
+
+
+async def mark_late_runs(db: Database, now: datetime) -> int:
+    """Name up to 400 overdue runs Late; how many."""
+    due_before = now - LATE_AFTER
+    late = await db.read(partial(select_late_runs, due_before=due_before, limit=PASS))
+    for start in range(0, len(late), CHUNK):
+        await db.write(partial(mark_runs, rows=late[start : start + CHUNK], now=now))
+    return len(late)
+
+
+def mark_runs(tx: Transaction, rows: list[Row], now: datetime) -> None:
+    """Name these runs Late, unless somebody has taken them meanwhile."""
+    for row in rows:
+        details = {"scheduled_time": row.next_scheduled_start_time}
+        state = make_state(StateType.SCHEDULED, now, name="Late", details=details)
+        set_flow_run_state(tx, row.id, state, now)
