@@ -8,14 +8,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+from penstock.contract.enums import SetStateStatus
 from penstock.sdk.client import Client
-from penstock.sdk.errors import ApiError, AttemptLost, NotFound, PenstockError
+from penstock.sdk.errors import ApiError, PenstockError, Unavailable
 from penstock.worker.contact import ServerContact
 from penstock.worker.job import Job, Surroundings, make_job
 from penstock.worker.outcome import Ending, describe_exit, final_state, is_terminal
@@ -31,7 +31,7 @@ T = TypeVar("T")
 _logger = logging.getLogger("penstock.worker")
 
 #: After this long without an answer the server has given the attempt up by itself.
-_SETTLE_SECONDS = 60.0
+_PATIENCE_SECONDS = 60.0
 _OUTPUT_SECONDS = 2.0
 
 
@@ -66,7 +66,6 @@ class Execution:
         self._inbox: SimpleQueue[Exited | Ending] = SimpleQueue()
         self._process: RunProcess | None = None
         self._ending: Ending | None = None
-        self._job: Job | None = None
 
     def end(self, ending: Ending) -> None:
         """Ask for the end of the run's process."""
@@ -75,30 +74,36 @@ class Execution:
     def run(self) -> None:
         """Execute the run to its end."""
         try:
-            self._job = job = self._prepare()
+            job = self._prepare()
+            started_at = time.monotonic()
             shown = self._start(job)
         except (PenstockError, NotForked, OSError, ValueError) as error:
-            # NotFound and the like are about this run; the worker itself goes on.
             self._settle({"type": "CRASHED", "message": f"The run could not be started: {error}"})
             return
+        seconds = job.timeout_seconds
         try:
-            code = self._attend(job.timeout_seconds)
+            code = self._attend(None if seconds is None else started_at + seconds)
         except BaseException:
             self._kill("is no longer attended to, killed")
             raise
         self._tools.templates.keep_warm(job.launch)
         if shown is not None:
             shown.wait(_OUTPUT_SECONDS)
-        self._finish(code)
+        self._finish(code, seconds)
 
     def _prepare(self) -> Job:
         client = self._tools.client
         if self._flow_run.deployment_id is None:
             raise ValueError("it has no deployment, so that its code cannot be found")
-        deployment = client.read_deployment(self._flow_run.deployment_id)
-        template = client.read_work_pool(self._tools.pool).base_job_template or {}
+        deployment_id = self._flow_run.deployment_id
+        deployment = self._patiently(lambda: client.read_deployment(deployment_id))
+        pool = self._patiently(lambda: client.read_work_pool(self._tools.pool))
         return make_job(
-            self._flow_run, deployment, template, self.attempt_id, self._tools.surroundings
+            self._flow_run,
+            deployment,
+            pool.base_job_template or {},
+            self.attempt_id,
+            self._tools.surroundings,
         )
 
     def _start(self, job: Job) -> threading.Event | None:
@@ -120,18 +125,16 @@ class Execution:
     def _announce(self, pid: int) -> None:
         """Tell where the run executes: one that waits for a retry is then cancelled through us."""
         place = f"{os.uname().nodename}:{pid}"
-        with suppress(NotFound):  # Deleted meanwhile; its renewal will tell.
-            try:
-                self._tools.client.update_flow_run(self.flow_run_id, infrastructure_pid=place)
-            except PenstockError as error:
-                self._tools.contact.failed(error)
+        try:
+            self._tools.client.update_flow_run(self.flow_run_id, infrastructure_pid=place)
+        except PenstockError as error:
+            self._say("goes on, but where could not be told: %s", error)
 
     def _exited(self, code: int | None) -> None:
         self._inbox.put(Exited(code))
 
-    def _attend(self, timeout_seconds: float | None) -> int | None:
-        """Wait for the process, ending it when that is due; its exit code."""
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    def _attend(self, deadline: float | None) -> int | None:
+        """Wait for the process, and end it when it is cancelled, lost or late; its exit code."""
         while True:
             try:
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -164,15 +167,17 @@ class Execution:
         if self._process is not None:
             self._process.signal(signal.SIGKILL)
 
-    def _finish(self, code: int | None) -> None:
+    def _finish(self, code: int | None, timeout_seconds: float | None) -> None:
         if self._ending is Ending.LOST:
             self._say("is no longer ours; its process has ended")
             return
-        flow_run = self._read_again()
-        if flow_run is None:
+        read = self._tools.client.read_flow_run
+        try:
+            flow_run = self._patiently(lambda: read(self.flow_run_id))
+        except PenstockError as error:
+            self._say("ended, its state is not known: %s", error)
             return
-        seconds = self._job.timeout_seconds if self._job is not None else None
-        state = final_state(flow_run, code, self._ending, seconds)
+        state = final_state(flow_run, code, self._ending, timeout_seconds)
         if state is not None:
             self._settle(state, force=self._ending is Ending.TIMED_OUT)
         elif is_terminal(flow_run):
@@ -180,39 +185,37 @@ class Execution:
         else:
             self._say("left %s: %s", flow_run.state_name, describe_exit(code))
 
-    def _read_again(self) -> "FlowRun | None":
-        read = self._tools.client.read_flow_run
-        return self._insist(lambda: read(self.flow_run_id))
-
     def _settle(self, state: dict[str, Any], force: bool = False) -> None:
-        answer = self._insist(
-            lambda: self._tools.client.set_flow_run_state(
-                self.flow_run_id, state, force=force, attempt_id=self.attempt_id
+        try:
+            answer = self._patiently(
+                lambda: self._tools.client.set_flow_run_state(
+                    self.flow_run_id, state, force=force, attempt_id=self.attempt_id
+                )
             )
-        )
-        if answer is None:
+        except PenstockError as error:
+            self._say("could not be set %s: %s", state["type"], error)
             return
-        if answer.status == "ACCEPT":
-            self._say("ended %s: %s", answer.state and answer.state.name, state["message"])
+        now = answer.state.name if answer.state is not None else "without a state"
+        if answer.status == SetStateStatus.ACCEPT:
+            self._say("ended %s: %s", now, state["message"])
         else:
-            self._say("is %s by now", answer.state and answer.state.name)
+            self._say("is %s by now", now)
 
-    def _insist(self, ask: Callable[[], T]) -> T | None:
-        """The answer to a request, repeated while the server is away; None when it refuses."""
-        give_up_at = time.monotonic() + _SETTLE_SECONDS
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """The answer to a request, which is repeated for a minute while the server is away."""
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                return ask()
-            except (NotFound, AttemptLost):
-                self._say("is gone or is no longer ours")
-                return None
-            except PenstockError as error:
+                answer = ask()
+            except ApiError as error:
+                away = isinstance(error, Unavailable) or error.status >= 500
+                if not away or time.monotonic() > give_up_at:
+                    raise
                 self._tools.contact.failed(error)
-                refused = isinstance(error, ApiError) and 400 <= error.status < 500
-                if refused or time.monotonic() > give_up_at:
-                    self._say("its state could not be set: %s", error)
-                    return None
-            time.sleep(1.0)
+                time.sleep(1.0)
+            else:
+                self._tools.contact.succeeded()
+                return answer
 
     def _say(self, words: str, *values: object) -> None:
         _logger.info("run '%s' " + words, self._flow_run.name, *values)

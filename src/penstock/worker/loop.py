@@ -39,6 +39,8 @@ _LONG_POLL_SECONDS = 30.0
 _POLL_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.1
 _QUICK_SECONDS = 1.0
+#: For the final states of runs that are ended with the worker.
+_LAST_WORDS_SECONDS = 15.0
 
 
 class _Stop(Exception):
@@ -163,12 +165,13 @@ class Worker:
     def _drain(self) -> None:
         """Let the runs end; a second signal ends them at once."""
         _logger.info("stopping; waiting for %d runs", len(self._slots.executions()))
-        killed = False
         while not self._slots.wait_for_empty(0.5):
-            if self._signals > 1 and not killed:
-                killed = True
+            if self._signals > 1:
                 for execution in self._slots.executions():
                     execution.end(Ending.STOPPED)
+                # Without a server the states cannot be set; it will find the attempts lost.
+                self._slots.wait_for_empty(_LAST_WORDS_SECONDS)
+                return
 
     def _cancel(self, flow_run_id: UUID) -> None:
         execution = self._slots.find(flow_run_id)
