@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +22,16 @@ from penstock.store.migrations import upgrade_postgres
 
 READY = re.compile(r"Penstock is serving at (\S+)")
 
+#: stops the PostgreSQL server of a folder once stdin is closed, and removes the folder
+STOP_AT_THE_END = """
+import contextlib, os, pathlib, shutil, signal, sys
+sys.stdin.read()
+folder = pathlib.Path(sys.argv[1])
+with contextlib.suppress(OSError):
+    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+shutil.rmtree(folder, ignore_errors=True)
+"""
+
 
 class PostgresServer:
     """A PostgreSQL server of our own, reached by a socket in a temporary folder."""
@@ -39,6 +48,12 @@ class PostgresServer:
             self._server: Any = get_server(self.folder, cleanup_mode="stop")
         self._made = 0
         self._template = False
+        # However this process ends, its end of the pipe closes, and the server is stopped.
+        self._watcher = subprocess.Popen(
+            [sys.executable, "-c", STOP_AT_THE_END, str(self.folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         with self.connect() as connection:
             # Tests kill our servers, never this one: there is no need to wait for the disk.
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
@@ -82,7 +97,7 @@ class PostgresServer:
     def stop(self) -> None:
         """Stop the server and remove its files."""
         self._server.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._watcher.communicate(timeout=20)
 
 
 class ServerProcess:
@@ -105,7 +120,9 @@ class ServerProcess:
         self._killed = False
         self._ready: Queue[str] = Queue()
         command = [sys.executable, "-m", "penstock.server", "--host", "127.0.0.1"]
-        command += ["--port", str(port), "--database", database_url, *options]
+        command += ["--port", str(port), "--database", database_url]
+        # A server whose test was killed does not stay for ever.
+        command += ["--idle-exit-seconds", "300", *options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -119,7 +136,7 @@ class ServerProcess:
         self._reader.start()
         try:
             #: the API's address, `http://127.0.0.1:PORT/api`
-            self.url = self._wait_until_ready(15)
+            self.url = self._wait_until_ready(30)
         except BaseException:
             self.kill()
             raise

@@ -30,7 +30,8 @@ def upgrade_sqlite(path: Path) -> None:
         if current == HEAD:
             return
         if current is not None:
-            backup = path.with_name(f"{path.name}.before-{HEAD}-{datetime.now(UTC):%Y%m%d%H%M%S}")
+            now = datetime.now(UTC)  # noqa: TID251 - it only names the backup
+            backup = path.with_name(f"{path.name}.before-{HEAD}-{now:%Y%m%d%H%M%S}")
             logger.info("Backing %s up to %s before its schema changes", path, backup)
             connection.execute("VACUUM INTO ?", (str(backup),))
     finally:
