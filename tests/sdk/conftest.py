@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from penstock.sdk.client import Client
-from penstock.sdk.flow_runs import _flow_ids
+from penstock.sdk.flow_engine import _flow_ids
 from tests.provision import running_server
 
 

@@ -61,7 +61,8 @@ def stub(server: FlowServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubSe
 @pytest.fixture
 def quick_renewals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     renewer = attempts.Renewer(interval_seconds=0.05)
-    monkeypatch.setattr("penstock.sdk.flow_runs.renewer", renewer)
+    for module in ("flow_runs", "flow_engine"):
+        monkeypatch.setattr(f"penstock.sdk.{module}.renewer", renewer)
     yield
     renewer.stop()
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from penstock.sdk.connection import shared_client
 from penstock.sdk.context import current_flow_run
 from penstock.sdk.errors import EntrypointError
-from penstock.sdk.flow_runs import PARENT_LABEL, flow_id
+from penstock.sdk.flow_engine import PARENT_LABEL, flow_id
 from penstock.sdk.states import FINAL_TYPES
 
 if TYPE_CHECKING:

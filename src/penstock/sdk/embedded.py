@@ -39,17 +39,17 @@ def local_server_url(settings: Settings) -> str:
         database.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ServerStartError(f"{error}: set PENSTOCK_HOME to a folder you may write") from error
-    return _start(settings.database_url, lock, Path(f"{database}.server.log"))
+    return _start(f"sqlite:///{database}", lock, Path(f"{database}.server.log"))
 
 
 def _database_file(database_url: str) -> Path:
-    scheme, _, path = database_url.partition("://")
-    if scheme != "sqlite" or not path.startswith("/"):
+    scheme, _, path = database_url.partition(":///")
+    if scheme != "sqlite" or not path:
         raise ServerStartError(
             "PENSTOCK_DATABASE_URL names no local SQLite file: start `penstock server start` "
             "and set PENSTOCK_API_URL to its address"
         )
-    return Path("/" + path.lstrip("/"))
+    return Path(path).expanduser().absolute()
 
 
 def _running_url(lock: Path) -> str | None:

@@ -87,7 +87,7 @@ class Reporter:
             self._start()
         if waiting >= batch and not self._wake.is_set():
             self._wake.set()
-        if waiting >= MAX_WAITING:
+        if waiting >= MAX_WAITING or self._closed:
             self.flush()
 
     def _start(self) -> None:

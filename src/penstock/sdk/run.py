@@ -17,7 +17,8 @@ from penstock.sdk import calls
 from penstock.sdk.connection import shared_client
 from penstock.sdk.context import current_flow_run
 from penstock.sdk.errors import ParameterError, RunAborted, RunTerminated
-from penstock.sdk.flow_runs import LiveFlowRun, flow_run_steps
+from penstock.sdk.flow_engine import flow_run_steps
+from penstock.sdk.flow_runs import LiveFlowRun
 from penstock.sdk.states import State, failed, state_from_wire
 from penstock.sdk.steps import run_awaiting, run_blocking, run_coroutine
 
