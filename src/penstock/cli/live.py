@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
@@ -82,9 +82,8 @@ class LiveSignal:
         while not self._left.is_set():
             try:
                 self._receive(url, message)
-            except (InvalidHandshake, InvalidURI):
-                return  # a server without these sockets: polling serves
             except (WebSocketException, OSError, ValueError):
+                # Away, restarting, or without these sockets: polling serves meanwhile.
                 self._left.wait(_RECONNECT_SECONDS)
 
     def _receive(self, url: str, message: dict[str, Any]) -> None:
