@@ -5,19 +5,24 @@ Schedules are taken as the contract has checked them: known zones, readable rule
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
-from dateutil.rrule import rrulestr
+from dateutil.rrule import rrule, rrulestr
 
-#: at most so many candidates are looked at for one call
+#: at most so many dates come of one call
 MAX_CANDIDATES = 1000
 MAX_AHEAD = timedelta(days=100)
+#: how long a recurrence rule is followed from its start, in months (of a yearly rule: years)
+MAX_MONTHS = 480
+#: how many dates before the wanted ones a recurrence rule may have
+MAX_FOLLOWED = 100_000
 
 _SECOND = timedelta(seconds=1)
 _RRULE_ANCHOR = datetime(2020, 1, 1)  # noqa: DTZ001 - local time of the schedule's zone
@@ -39,20 +44,19 @@ def next_dates(
 ) -> Iterator[datetime]:
     """The schedule's dates from `start` on, it included, in UTC and in order, each once.
 
-    Ends before `end`, which is at most 100 days after `start` for recurrence rules, and after
-    1000 candidates. An interval schedule without an anchor is anchored at `start`.
+    Ends before `end` and after 1000 dates. An interval without an anchor is counted from `start`.
     """
     if "interval" in schedule:
         dates = _interval_dates(schedule, start)
     elif "cron" in schedule:
         dates = _cron_dates(schedule, start)
     else:
-        dates = _rrule_dates(schedule, start, end or start + MAX_AHEAD)
+        dates = _rrule_dates(schedule, start)
     last = start - _SECOND
-    for date in islice(dates, MAX_CANDIDATES):
+    for date in islice((d for d in dates if d >= start), MAX_CANDIDATES):
         if end is not None and date >= end:
             return
-        if date >= start and date > last:
+        if date > last:
             last = date
             yield date
 
@@ -126,7 +130,9 @@ class _Steps:
         days = timedelta(days=self.interval.days)
         rest = self.interval - days
         local = self.first.astimezone(self.zone).replace(tzinfo=None)
-        for n in count(1):
+        n = 0
+        while True:
+            n += 1
             if days:
                 wall = (local + n * days).replace(tzinfo=self.zone)
                 yield wall.astimezone(UTC) + n * rest
@@ -155,21 +161,47 @@ def _cron_dates(schedule: Mapping[str, Any], start: datetime) -> Iterator[dateti
     cron = croniter(
         schedule["cron"], local - _SECOND, ret_type=datetime, day_or=schedule.get("day_or", True)
     )
-    while True:
-        try:
+    # 30 February: there is no next date
+    with suppress(CroniterBadDateError, OverflowError):
+        while True:
             yield _attached(cron.get_next(datetime), zone)
-        except (CroniterBadDateError, OverflowError):  # 30 February: there is no next date
-            return
 
 
-def _rrule_dates(schedule: Mapping[str, Any], start: datetime, end: datetime) -> Iterator[datetime]:
+class _FarEnough(Exception):
+    """A rule has been followed for long without a match."""
+
+
+class _Search(rrule):
+    """A recurrence rule that gives up: one that never matches would be followed to year 9999.
+
+    dateutil has no bound for that, but it looks at `_bynweekday` once per month or year.
+    """
+
+    def __init__(self, rule: rrule) -> None:
+        self.__dict__.update(rule.__dict__)
+        self._weekdays = self.__dict__.pop("_bynweekday")
+        self._looks = 0
+
+    @property
+    def _bynweekday(self) -> Any:
+        self._looks += 1
+        if self._looks > MAX_MONTHS:
+            raise _FarEnough
+        return self._weekdays
+
+    def _iter(self) -> Iterator[datetime]:
+        with suppress(_FarEnough):
+            yield from islice(super()._iter(), MAX_FOLLOWED)  # type: ignore[misc]  # the stubs leave it out
+
+
+def _rrule_dates(schedule: Mapping[str, Any], start: datetime) -> Iterator[datetime]:
     zone = _zone(schedule)
     since = start.astimezone(zone).replace(tzinfo=None)
-    # a day more on both sides: wall-clock times near a change of offset
-    text = _near(schedule["rrule"], since - timedelta(days=1))
-    text = _bounded(text, end.astimezone(zone).replace(tzinfo=None) + timedelta(days=1))
-    rule = rrulestr(text, dtstart=_RRULE_ANCHOR, ignoretz=True)
-    for local in rule.xafter(since - timedelta(days=1), inc=True):
+    text = _near(schedule["rrule"], since)
+    rules: Any = rrulestr(text, dtstart=_RRULE_ANCHOR, ignoretz=True, forceset=True)
+    rules._rrule = [_Search(rule) for rule in rules._rrule]
+    rules._exrule = [_Search(rule) for rule in rules._exrule]
+    for local in rules.xafter(since, inc=True):
         yield _attached(local.replace(microsecond=0), zone)
 
 
@@ -195,17 +227,6 @@ def _near(text: str, since: datetime) -> str:
     anchor = datetime.fromisoformat(start[1])
     moved = _latest_start(rules[0], anchor, since)
     return _DTSTART.sub(f"DTSTART:{moved.strftime(_RRULE_TIME)}", text)
-
-
-def _bounded(text: str, end: datetime) -> str:
-    """The same dates up to `end`, so that a rule that never matches ends too."""
-
-    def bounded(line: re.Match[str]) -> str:
-        if {"COUNT", "UNTIL"} & _parts(line[1]).keys():
-            return line[0]
-        return f"{line[0].rstrip()};UNTIL={end.strftime(_RRULE_TIME)}"
-
-    return _RULE_LINE.sub(bounded, text)
 
 
 def _with_start(rrule: str, now: datetime, zone: ZoneInfo) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import TemplateError, nodes
 from jinja2.environment import Template
 from jinja2.exceptions import SecurityError
+from jinja2.filters import FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from penstock.core.errors import HydrationError
@@ -47,9 +48,7 @@ _INVALID = (
 _STATEMENTS = (nodes.Output, nodes.For, nodes.If, nodes.Assign)
 #: filters that fill in or repeat text as far as a number in a text says
 _REFUSED_FILTERS = ("format", "xmlattr", "pprint", "random", "urlize", "wordwrap")
-_REFUSED_METHODS = frozenset(
-    {"encode", "expandtabs", "format", "format_map", "to_bytes", "translate"}
-)
+_REFUSED_METHODS = frozenset({"encode", "expandtabs", "to_bytes", "translate"})
 
 
 def has_templates(raw: bytes | str) -> bool:
@@ -144,8 +143,9 @@ def render(template: str, context: Mapping[str, Any] = _NO_VARIABLES) -> str:
     """The template's text. HydrationError when it is invalid or exceeds a bound."""
     if len(template) > MAX_TEMPLATE_CHARACTERS:
         raise HydrationError(f"A template has at most {MAX_TEMPLATE_CHARACTERS} characters")
+    sandbox = _Sandbox()
     try:
-        return _Sandbox().rendered(template, context)
+        return sandbox.rendered(template, context)
     except HydrationError:
         raise
     except (RecursionError, SyntaxError, MemoryError):  # the two latter: Python's own parser
@@ -163,11 +163,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(optimized=False, cache_size=0)
         self.turns = 0
         self.globals = {"range": _range}
-        for name in _REFUSED_FILTERS:
-            del self.filters[name]
-        self.filters = {name: _weighed(f) for name, f in self.filters.items()}
-        self.filters["_bounded"] = _bounded
-        self.filters["_turns"] = self._turns
+        self.filters = {**_FILTERS, "_turns": self._turns}
 
     def rendered(self, source: str, context: Mapping[str, Any]) -> str:
         tree = self.parse(source)
@@ -197,6 +193,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             _check_repetition(left, right)
         return _bounded(super().call_binop(context, operator, left, right))
 
+    def wrap_str_format(self, value: Any) -> None:
+        if super().wrap_str_format(value) is not None:
+            raise SecurityError("text cannot be formatted by a method")
+
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         return attr not in _REFUSED_METHODS and super().is_safe_attribute(obj, attr, value)
 
@@ -218,7 +218,7 @@ def _weighed(filter: Callable[..., Any]) -> Callable[..., Any]:
         return _bounded(filter(*args, **kwargs))
 
     # filters say by an attribute that they want the environment or the context first
-    weighed.__dict__.update(filter.__dict__)
+    weighed.__dict__.update(getattr(filter, "__dict__", {}))
     return weighed
 
 
@@ -263,6 +263,11 @@ def _bounded(value: Any) -> Any:
         if size > MAX_VALUE_SIZE:
             raise HydrationError("A value in a template is too large")
     return value
+
+
+_FILTERS: dict[str, Callable[..., Any]] = {
+    name: _weighed(filter) for name, filter in FILTERS.items() if name not in _REFUSED_FILTERS
+} | {"_bounded": _bounded}
 
 
 def _check(tree: nodes.Template) -> None:
