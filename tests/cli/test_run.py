@@ -75,7 +75,11 @@ def test_a_run_starts_later_when_told_so(shell: Shell, deployed: Deployed) -> No
 def test_parameters_that_break_the_schema_are_one_line_naming_the_field(
     shell: Shell, client: Client
 ) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    schema = {
+        "type": "object",
+        "properties": {"amount": {"type": "integer"}},
+        "required": ["amount"],
+    }
     strict = deploy(
         client,
         unique("flow"),
@@ -83,11 +87,11 @@ def test_parameters_that_break_the_schema_are_one_line_naming_the_field(
         parameter_openapi_schema=schema,
         enforce_parameter_schema=True,
     )
-    for args in ((), ("--param", "n=many")):
+    for args in ((), ("--param", "amount=many")):
         answer = shell("run", strict.path, *args)
         assert answer.code == 1
         assert answer.out == ""
-        assert "n" in answer.err.split()[-1] or "'n'" in answer.err or "many" in answer.err
+        assert "amount" in answer.err
         assert len(answer.err.splitlines()) == 1
 
 

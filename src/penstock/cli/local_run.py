@@ -35,7 +35,7 @@ def run_here(invocation: Invocation, request: RunRequest, parameters: dict[str, 
         **{key: value for key, value in given.items() if value is not None},
     )
     run_name = request.run_name
-    if run_name is not None:
+    if run_name is not None and flow.flow_run_name is not None:
         # The name given here wins over the one that the flow gives its runs.
         flow = flow.with_options(flow_run_name=lambda: run_name)
     if request.quiet:
