@@ -13,10 +13,10 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
 
-import httpx
 import orjson
 
 from penstock.sdk import calls, wire
+from penstock.sdk.lean_httpx import httpx
 from penstock.sdk.settings import Settings, read_settings
 
 if TYPE_CHECKING:
