@@ -1,11 +1,11 @@
-"""EventFilter as a condition on the `event` table. `core/event_rules.py` says the same of one event.
+"""EventFilter as a condition on the `event` table; `core/event_rules.py` says the same of one event.
 
 The engines read JSON by functions of their own, so the few expressions that do are made for one.
 """
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Text, and_, cast, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.engine.interfaces import Dialect
 
@@ -149,7 +149,7 @@ class _Json:
     def label(self, document: Any, name: str) -> Any:
         """The value of a label; null when the resource has none of that name."""
         if self.postgres:
-            return cast(document, JSON).op("->>")(name)
+            return cast(document, JSON).op("->>", return_type=Text())(name)
         pairs = func.json_each(document).table_valued("key", "value", name="label")
         return select(pairs.c.value).where(pairs.c.key == name).scalar_subquery()
 

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import BigInteger, Select, and_, extract, func, literal, or_, select, type_coerce
 
 from penstock.contract.enums import EventOrder
 from penstock.contract.rest.events import EventFilter
 from penstock.core import documents
 from penstock.core.event_rules import ID, ROLE
 from penstock.store.bulk_rows import bind_rows, insert_rows
-from penstock.store.column_types import Time
+from penstock.store.column_types import Time, to_microseconds
 from penstock.store.event_conditions import INDEXED_CHARACTERS, where_events
 from penstock.store.segment_tables import event, event_resource
 from penstock.store.segments import Segments, SegmentStore, day_number, merged
@@ -133,7 +133,9 @@ def _once(rows: list[Row]) -> list[Row]:
 def _behind(columns: Any, after: EventKey, descending: bool) -> Any:
     if descending:
         later = columns.id < after.id
-        return or_(columns.occurred < after.occurred, and_(columns.occurred == after.occurred, later))
+        return or_(
+            columns.occurred < after.occurred, and_(columns.occurred == after.occurred, later)
+        )
     later = columns.id > after.id
     return or_(columns.occurred > after.occurred, and_(columns.occurred == after.occurred, later))
 
@@ -212,18 +214,27 @@ def _grouped(segments: Segments, filter: EventFilter, by: Any, label: Any) -> li
 
 
 def count_events_in_spans(
-    segments: Segments, filter: EventFilter, starts: Sequence[datetime]
+    segments: Segments, filter: EventFilter, start: datetime, span: timedelta, spans: int
 ) -> list[int]:
-    """How many events match in each span of time; a span ends where the next one starts.
-
-    `starts` holds one time more than there are spans: the end of the last.
-    """
-    counts = [0] * (len(starts) - 1)
+    """How many events match in each of so many spans of time that follow one another."""
+    counts = [0] * spans
     for segment in segments:
-        times = select(event.c.occurred).where(*where_events(filter, segment.dialect))
-        spans = times.where(event.c.occurred >= starts[0], event.c.occurred < starts[-1])
-        matching = spans.subquery("matching")
-        for i, (low, high) in enumerate(zip(starts, starts[1:], strict=False)):
-            within = (matching.c.occurred >= low, matching.c.occurred < high)
-            counts[i] += segment.value(select(func.count().label("n")).where(*within))
+        number = _span_number(segment, start, span).label("number")
+        within = (event.c.occurred >= start, event.c.occurred < start + span * spans)
+        query = (
+            select(number, func.count().label("n"))
+            .where(*where_events(filter, segment.dialect), *within)
+            .group_by(number)
+        )
+        for row in segment.rows(query):
+            counts[int(row.number)] += row.n
     return counts
+
+
+def _span_number(segment: Transaction, start: datetime, span: timedelta) -> Any:
+    if segment.is_postgres:
+        # in microseconds, as whole numbers: a span's edges are exact
+        passed = extract("epoch", event.c.occurred - literal(start)) * 1_000_000
+        return func.div(passed, span // timedelta(microseconds=1))
+    microseconds = type_coerce(event.c.occurred, BigInteger) - to_microseconds(start)
+    return microseconds // (span // timedelta(microseconds=1))

@@ -3,6 +3,7 @@ are written together by the next one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from penstock.core.errors import Unavailable
@@ -18,13 +19,14 @@ MAX_ROWS = 5_000
 class GroupedRows:
     """Takes rows and has `write` store them; each caller is answered once its rows are stored."""
 
-    def __init__(self, write: Callable[[Rows], Awaitable[Any]]) -> None:
+    def __init__(self, write: Callable[[Rows, datetime], Awaitable[Any]]) -> None:
         self._write = write
+        self._now: datetime | None = None
         self._waiting: list[tuple[Sequence[Any], asyncio.Future[Any]]] = []
         self._rows = 0
         self._task: asyncio.Task[None] | None = None
 
-    async def add(self, rows: Sequence[Any]) -> None:
+    async def add(self, rows: Sequence[Any], now: datetime) -> None:
         """Return when the rows are committed. Raises Unavailable when too much waits."""
         if not rows:
             return
@@ -33,6 +35,7 @@ class GroupedRows:
         stored: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((rows, stored))
         self._rows += len(rows)
+        self._now = now
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         await stored
@@ -47,7 +50,8 @@ class GroupedRows:
             rows, waiters = self._take()
             error: BaseException | None = None
             try:
-                await self._write(rows)
+                assert self._now is not None
+                await self._write(rows, self._now)
             except Exception as e:  # whatever it is belongs to the callers who wait
                 error = e
             for waiter in waiters:
