@@ -1,5 +1,6 @@
 """Tasks: their results, their order and what the server hears of them."""
 
+import asyncio
 import threading
 import time
 from typing import Any
@@ -217,6 +218,33 @@ def test_an_async_task_can_be_submitted_from_a_sync_flow() -> None:
         return future.result()
 
     assert submits() == 2
+
+
+def test_async_tasks_take_futures_without_blocking_the_event_loop() -> None:
+    @task
+    async def later(x: int) -> int:
+        await asyncio.sleep(0.05)
+        return x + 1
+
+    @flow
+    async def chained() -> tuple[int, int, int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0.005)
+
+        ticking = asyncio.create_task(tick())
+        awaited = await later(later.submit(1))  # type: ignore[arg-type]
+        ticking.cancel()
+        submitted: TaskFuture[int] = later.submit(later.submit(2))
+        return awaited, submitted.result(), ticks
+
+    awaited, submitted, ticks = asyncio.run(chained())
+    assert (awaited, submitted) == (3, 4)
+    assert ticks > 3
 
 
 def test_tasks_nobody_waits_for_end_before_the_flow(client: Client) -> None:

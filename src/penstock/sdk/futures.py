@@ -59,7 +59,7 @@ class TaskFuture(Generic[R]):
         A task that no thread has begun is executed by the waiting thread, so tasks that wait for
         tasks cannot run out of threads.
         """
-        if timeout is None:
+        if timeout is None and not _in_event_loop():
             self.run()
         return self._done.wait(timeout)
 
@@ -79,6 +79,15 @@ class TaskFuture(Generic[R]):
         """In async flows: waits without blocking the event loop and gives the result."""
         yield from asyncio.to_thread(self.wait).__await__()
         return self.result()
+
+
+def _in_event_loop() -> bool:
+    """True where an async task cannot be run to its end, for its loop would be in another."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class TaskFutures(list[TaskFuture[R]]):

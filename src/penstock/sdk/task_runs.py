@@ -26,7 +26,7 @@ from penstock.sdk.states import (
     crashed,
     failed,
 )
-from penstock.sdk.steps import Outcome, RunBody, Sleep, Steps
+from penstock.sdk.steps import Do, Outcome, RunBody, Sleep, Steps
 from penstock.sdk.task_events import TaskRunReport, retry_policy
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def task_run_steps(run: LiveTaskRun) -> Steps[State]:
     """Runs the body until it completes or its retries are used up; returns the final state."""
     task, report = run.task, run.report
     if run.upstream:
-        refused = run.take_inputs()
+        refused: State | None = yield Do(run.take_inputs)
         if refused is not None:
             report.enter(refused)
             return refused
