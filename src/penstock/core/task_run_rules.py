@@ -69,7 +69,6 @@ def read_task_run_report(event: Mapping[str, Any]) -> TaskRunReport | None:
         if key not in columns:
             raise InvalidInput(f"A task run needs a {key}", ("payload", "task_run", key))
     state = _state(event, _mapping(payload, "validated_state"))
-    columns.setdefault("name", columns["task_key"])
     columns |= {
         "state_id": state.id,
         "state_type": state.type,

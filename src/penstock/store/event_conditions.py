@@ -1,4 +1,4 @@
-"""EventFilter as a condition on the `event` table; `core/event_rules.py` says the same of one event.
+"""EventFilter as a condition on the `event` table; `core/event_rules.py` says it of one event.
 
 The engines read JSON by functions of their own, so the few expressions that do are made for one.
 """
