@@ -29,6 +29,10 @@ STATUS: dict[type[errors.PenstockServerError], int] = {
 ECHO_BYTES = 10_000
 
 
+class BodyTooLarge(Exception):
+    """A body without a declared length grew beyond its limit."""
+
+
 class InvalidRequest(Exception):
     """A body or query that does not have the shape the contract gives it."""
 
@@ -93,36 +97,30 @@ def status_of(error: errors.PenstockServerError) -> int:
     return 500
 
 
-async def _domain(_: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.PenstockServerError)
-    status = status_of(error)
+def answer(error: Exception) -> Response:
+    """The answer for any error; one that nobody foresaw is logged and becomes a 500."""
     if isinstance(error, errors.InvalidInput):
         detail = {"loc": list(error.loc), "msg": error.message, "type": "value_error"}
         return validation_response([detail | {"input": None}], b"")
-    content = {"detail": error.message, "exception_message": error.message}
-    return error_response(status, content, getattr(error, "retry_after", None))
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, InvalidRequest)
-    return validation_response(error.details, error.raw)
-
-
-async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    response = error_response(error.status_code, {"detail": error.detail}, None)
-    response.headers.update(error.headers or {})
-    return response
-
-
-async def _unexpected(_: Request, error: Exception) -> Response:
+    if isinstance(error, errors.PenstockServerError):
+        content = {"detail": error.message, "exception_message": error.message}
+        retry_after = getattr(error, "retry_after", None)
+        return error_response(status_of(error), content, retry_after)
+    if isinstance(error, InvalidRequest):
+        return validation_response(error.details, error.raw)
+    if isinstance(error, HTTPException):
+        response = error_response(error.status_code, {"detail": error.detail}, None)
+        response.headers.update(error.headers or {})
+        return response
     logger.error("A request failed in an unexpected way", exc_info=error)
     return error_response(500, {"exception_message": "Internal Server Error"}, None)
 
 
+async def _handle(_: Request, error: Exception) -> Response:
+    return answer(error)
+
+
 def install(app: FastAPI) -> None:
     """Make the application answer errors by this table."""
-    app.add_exception_handler(errors.PenstockServerError, _domain)
-    app.add_exception_handler(InvalidRequest, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind in (errors.PenstockServerError, InvalidRequest, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)

@@ -10,6 +10,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from penstock.api.errors import BodyTooLarge
+
 #: the only paths anyone may read without authentication
 OPEN_PATHS = frozenset({"/api/health", "/api/ready"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
@@ -122,10 +124,6 @@ class Gate:
         ).decode("latin-1"):
             return 403, "A web page from another origin may not use this server"
         return None
-
-
-class BodyTooLarge(Exception):
-    """A body without a declared length grew beyond its limit."""
 
 
 def _too_large(limit: int) -> str:

@@ -13,7 +13,7 @@ import orjson
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from penstock.api.errors import InvalidRequest
@@ -44,6 +44,27 @@ def database(request: Request) -> Database:
     return db
 
 
+async def read_body(request: Request) -> bytes:
+    """The request's body. Nearly always it comes in one piece."""
+    parts: list[bytes] = []
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def header(request: Request, name: bytes) -> str | None:
+    """The value of a header (its name in lower case); None when it was not sent."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
 class PlainRoute(APIRoute):
     """A route whose handler gets the request, its path parameters and its validated body."""
 
@@ -63,12 +84,12 @@ class PlainRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             if checked:
-                check_api_version(request.headers.get("x-prefect-api-version"))
-            arguments = dict(request.path_params)
+                check_api_version(header(request, b"x-prefect-api-version"))
+            arguments = dict(request.scope["path_params"])
             if wants_request:
                 arguments["request"] = request
             if adapter is not None:
-                raw = await request.body()
+                raw = await read_body(request)
                 if raw or not optional:
                     try:
                         arguments["body"] = adapter.validate_json(raw)

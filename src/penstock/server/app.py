@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penstock import __version__
 from penstock.api import errors
+from penstock.api.dispatch import Dispatcher
 from penstock.api.gate import Gate, Trust
 from penstock.api.rest import ROUTERS
 from penstock.server.settings import Settings
@@ -66,7 +67,7 @@ class Server:
         errors.install(self.api)
         for router in ROUTERS:
             self.api.include_router(router, prefix="/api")
-        self.activity = Activity(Gate(self.api, self.trust))
+        self.activity = Activity(Gate(Dispatcher(self.api, ROUTERS, "/api"), self.trust))
         self.app: ASGIApp = self.activity
 
     async def _key_is_known(self, key_hash: str) -> bool:
