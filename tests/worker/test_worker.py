@@ -10,10 +10,10 @@ def test_a_run_is_executed_and_what_it_prints_is_shown(ground: Ground) -> None:
     worker = ground.work()
     deployment_id = ground.deploy("@flow\ndef main(name):\n    print('hello', name)\n")
     run_id = ground.create(deployment_id, parameters={"name": "world"}, flow_run_name="otter")
-    run = ground.await_state(run_id, "Completed")
-    assert run.infrastructure_pid
+    ground.await_state(run_id, "Completed")
     worker.wait_for("otter | hello world")
     worker.wait_for("run 'otter' ended Completed")
+    assert ground.client.read_flow_run(run_id).infrastructure_pid
 
 
 def test_output_stays_in_the_process_when_it_is_not_to_be_streamed(ground: Ground) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -78,17 +79,21 @@ def _report_unloadable(flow_run_id: UUID, error: Exception) -> None:
         "timestamp": datetime.now(UTC),
         "flow_run_id": flow_run_id,
     }
+    crashed = {"type": "CRASHED", "message": message}
+    with Client() as client:
+        _show_refusal(lambda: client.create_logs([line]))
+        attempt_id = os.environ.get(ATTEMPT_ID)
+        # When even this fails, the worker sees the exit code and sets the state itself.
+        _show_refusal(
+            lambda: client.set_flow_run_state(flow_run_id, crashed, attempt_id=attempt_id)
+        )
+
+
+def _show_refusal(request: Callable[[], object]) -> None:
     try:
-        with Client() as client:
-            client.create_logs([line])
-            client.set_flow_run_state(
-                flow_run_id,
-                {"type": "CRASHED", "message": message},
-                attempt_id=os.environ.get(ATTEMPT_ID),
-            )
-    except PenstockError as unreachable:
-        # The worker sees the exit code and sets the state itself.
-        print(unreachable, file=sys.stderr, flush=True)
+        request()
+    except PenstockError as error:
+        print(error, file=sys.stderr, flush=True)
 
 
 def _connect_streams(output_fd: int) -> None:
