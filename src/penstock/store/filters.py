@@ -43,11 +43,14 @@ def joined(filter: Any, conditions: Sequence[Condition | None]) -> Condition | N
     return or_(*said) if either else and_(*said)
 
 
-def _among(column: AnyColumn, values: Sequence[Any] | None) -> Condition | None:
-    if values is None:
-        return None
-    # An index is found more surely by `=`, and a partial index by its literal only.
+def among(column: AnyColumn, values: Sequence[Any]) -> Condition:
+    """Is one of these values."""
+    # With `=` an index gives its rows in order of its further columns, with IN it does not.
     return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _among(column: AnyColumn, values: Sequence[Any] | None) -> Condition | None:
+    return None if values is None else among(column, values)
 
 
 def _not_among(column: AnyColumn, values: Sequence[Any] | None) -> Condition | None:
@@ -65,7 +68,7 @@ def _like(column: AnyColumn, part: str | None) -> Condition | None:
     return None if part is None else column.icontains(part, autoescape=True)
 
 
-def _ids(column: AnyColumn, filter: Any) -> Condition | None:
+def ids_condition(column: AnyColumn, filter: Any) -> Condition | None:
     """any_, and not_any_ or is_null_ where the filter has them."""
     if filter is None:
         return None
@@ -98,9 +101,14 @@ def _state(table: Table, filter: Any) -> Condition | None:
         (table.c.state_name, filter.name),
     ):
         if criterion is not None:
-            conditions.append(_among(column, criterion.any_))
-            conditions.append(_not_among(column, getattr(criterion, "not_any_", None)))
+            conditions.append(_among(column, plain(criterion.any_)))
+            conditions.append(_not_among(column, plain(getattr(criterion, "not_any_", None))))
     return joined(filter, conditions)
+
+
+def plain(values: Sequence[str] | None) -> list[str] | None:
+    """Members of an enumeration as the plain texts that drivers take."""
+    return None if values is None else [str(v) for v in values]
 
 
 def _between(column: AnyColumn, filter: Any) -> Condition | None:
@@ -123,7 +131,8 @@ def _started_between(table: Table, filter: Any) -> Condition | None:
     def bound(before: datetime | None, after: datetime | None) -> Condition | None:
         if before is None and after is None:
             return None
-        started, waiting = [start.is_not(None)], [start.is_(None)]
+        started: list[Condition] = [start.is_not(None)]
+        waiting: list[Condition] = [start.is_(None)]
         if before is not None:
             started.append(start <= before)
             waiting.append(expected <= before)
@@ -182,7 +191,7 @@ def flow_condition(filter: wire.FlowFilter | None) -> Condition | None:
         if filter.deployment.is_null_:
             deployed = ~deployed
     conditions = [
-        _ids(flow.c.id, filter.id),
+        ids_condition(flow.c.id, filter.id),
         deployed,
         _names(flow.c.name, filter.name),
         _tags(flow, flow_tag.c.flow_id, filter.tags),
@@ -197,10 +206,10 @@ def flow_run_condition(filter: wire.FlowRunFilter | None) -> Condition | None:
     run = flow_run.c
     version = filter.flow_version
     conditions = [
-        _ids(run.id, filter.id),
+        ids_condition(run.id, filter.id),
         _names(run.name, filter.name),
         _tags(flow_run, flow_run_tag.c.flow_run_id, filter.tags),
-        _ids(run.deployment_id, filter.deployment_id),
+        ids_condition(run.deployment_id, filter.deployment_id),
         _in_queues(filter.work_queue_name),
         _state(flow_run, filter.state),
         None if version is None else _among(run.flow_version, version.any_),
@@ -208,8 +217,8 @@ def flow_run_condition(filter: wire.FlowRunFilter | None) -> Condition | None:
         _between(run.end_time, filter.end_time),
         _between(run.expected_start_time, filter.expected_start_time),
         _between(run.next_scheduled_start_time, filter.next_scheduled_start_time),
-        _of_parents(filter.parent_flow_run_id),
-        _ids(run.parent_task_run_id, filter.parent_task_run_id),
+        subflow_condition(filter.parent_flow_run_id),
+        ids_condition(run.parent_task_run_id, filter.parent_task_run_id),
         _keyed(filter.idempotency_key),
         _created_by(filter.created_by),
     ]
@@ -226,7 +235,8 @@ def _in_queues(filter: wire.FlowRunFilterWorkQueueName | None) -> Condition | No
     return joined(filter, [named, _is_null(flow_run.c.work_queue_id, filter.is_null_)])
 
 
-def _of_parents(filter: wire.FlowRunFilterParentFlowRunId | None) -> Condition | None:
+def subflow_condition(filter: wire.FlowRunFilterParentFlowRunId | None) -> Condition | None:
+    """Flow runs that are subflow runs of some flow runs."""
     if filter is None or filter.any_ is None:
         return None
     parents = select(task_run.c.id).where(task_run.c.flow_run_id.in_(filter.any_))
@@ -287,7 +297,7 @@ def task_run_condition(filter: wire.TaskRunFilter | None) -> Condition | None:
         return None
     run = task_run.c
     conditions = [
-        _ids(run.id, filter.id),
+        ids_condition(run.id, filter.id),
         _names(run.name, filter.name),
         _tags(task_run, task_run_tag.c.task_run_id, filter.tags),
         _state(task_run, filter.state),
@@ -341,7 +351,7 @@ def deployment_condition(filter: wire.DeploymentFilter | None) -> Condition | No
         queued = deployment.c.work_queue_id.in_(queues)
     paused = None if filter.paused is None else filter.paused.eq_
     conditions = [
-        _ids(deployment.c.id, filter.id),
+        ids_condition(deployment.c.id, filter.id),
         _names(deployment.c.name, filter.name),
         either_name,
         None if paused is None else deployment.c.paused.is_(paused),
@@ -370,7 +380,7 @@ def work_pool_condition(filter: wire.WorkPoolFilter | None) -> Condition | None:
     if filter is None:
         return None
     conditions = [
-        _ids(work_pool.c.id, filter.id),
+        ids_condition(work_pool.c.id, filter.id),
         _names(work_pool.c.name, filter.name),
         None if filter.type is None else _among(work_pool.c.type, filter.type.any_),
     ]
@@ -381,7 +391,7 @@ def work_queue_condition(filter: wire.WorkQueueFilter | None) -> Condition | Non
     """Which work queues."""
     if filter is None:
         return None
-    conditions = [_ids(work_queue.c.id, filter.id)]
+    conditions: list[Condition | None] = [ids_condition(work_queue.c.id, filter.id)]
     if filter.name is not None:
         conditions.append(_among(work_queue.c.name, filter.name.any_))
         if filter.name.startswith_ is not None:

@@ -8,10 +8,11 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from sqlalchemy import Executable
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import Boolean, TypeEngine
@@ -21,23 +22,28 @@ from penstock.store.column_types import Id, Time, from_microseconds, to_microsec
 Row = Any  # a named tuple whose fields are the statement's columns
 Bind = Callable[[Any], Any]
 
+
+class _SqliteCompiler(SQLiteCompiler):
+    """Writes what `with_hint` says (`INDEXED BY ...`), which SQLAlchemy leaves out."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        return text
+
+
 SQLITE: Dialect = sqlite.dialect(paramstyle="qmark")
+SQLITE.statement_compiler = _SqliteCompiler
 POSTGRES: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy
 
 
-def _id_to_bytes(value: UUID | None) -> bytes | None:
-    return None if value is None else value.bytes
-
-
-def _time_to_int(value: Any) -> int | None:
-    return None if value is None else to_microseconds(value)
-
-
 def _bytes_to_id(value: bytes) -> UUID:
-    return UUID(bytes=value)
+    return id_of_int(int.from_bytes(value, "big"))
 
 
-_SQLITE_BINDS: dict[type[TypeEngine[Any]], Bind] = {Id: _id_to_bytes, Time: _time_to_int}
+#: Python text that turns a value `v` into what sqlite3 stores
+_SQLITE_BINDS: dict[type[TypeEngine[Any]], str] = {
+    Id: "v.int.to_bytes(16, 'big')",
+    Time: "(v - EPOCH) // MICROSECOND",
+}
 _SQLITE_DECODES: dict[type[TypeEngine[Any]], Bind] = {
     Id: _bytes_to_id,
     Time: from_microseconds,
