@@ -34,6 +34,14 @@ def hello(who: str, times: int = 1) -> str:
         time.sleep(60)
     return " ".join([GREETING, who] * times)
 
+@flow(name="{name}-async")
+async def hello_async(who: str) -> None:
+    import asyncio
+
+    get_run_logger().info("hello %s", who)
+    print("asleep", flush=True)
+    await asyncio.sleep(60)
+
 not_a_flow = 3
 """
 
@@ -98,15 +106,16 @@ def test_a_run_whose_parameters_do_not_fit_fails_and_says_why(client: Client, fo
     assert "times: Input should be" in client.read_flow_run(run_id).state.message
 
 
+@pytest.mark.parametrize("function", ["hello", "hello_async"])
 def test_a_terminated_process_delivers_its_logs_and_leaves_the_state_alone(
-    client: Client, folder: Path
+    client: Client, folder: Path, function: str
 ) -> None:
-    loaded = load_flow("flows.py:hello", folder)
+    loaded = load_flow(f"flows.py:{function}", folder)
     run_id = create_run(client, loaded.name, who="sleeper")
     code = f"""
 from penstock.sdk.entrypoints import load_flow
 from penstock.sdk.run import execute_flow_run
-execute_flow_run(load_flow("flows.py:hello", {str(folder)!r}), "{run_id}")
+execute_flow_run(load_flow("flows.py:{function}", {str(folder)!r}), "{run_id}")
 """
     environ = {**os.environ, "PENSTOCK_ATTEMPT_ID": str(uuid.uuid4())}
     process = subprocess.Popen(
@@ -212,7 +221,9 @@ def test_run_deployment_waits_until_the_run_has_ended(client: Client, folder: Pa
     worker = threading.Thread(target=work)
     worker.start()
     started = time.monotonic()
-    run = run_deployment(deployment_id, parameters={"who": "you"}, poll_interval=0.1)
+    run = run_deployment(
+        deployment_id, parameters={"who": "you"}, poll_interval=0.1, timeout_seconds=15
+    )
     worker.join()
     assert run.state_type == "COMPLETED"
     assert time.monotonic() - started < 15

@@ -136,8 +136,8 @@ def _run_once(run: LiveFlowRun) -> Steps[State]:
     yield Do(run.reporter.flush)
     if run.reporter.lost:
         _abort(run, outcome.error)
-    if isinstance(outcome.error, RunTerminated):
-        raise outcome.error  # whoever asked the process to stop sets the state
+    if run.interrupted == "TERMINATED":
+        raise RunTerminated from outcome.error  # whoever asked for it sets the state
     return state
 
 

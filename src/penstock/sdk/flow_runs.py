@@ -52,7 +52,7 @@ class LiveFlowRun:
         self.attempt_id = attempt_id or (self.attempt.id if self.attempt else None)
         self.reporter = Reporter(client, self.attempt_id)
         self.run_count = int(stored["run_count"]) if stored else 0
-        #: why the body is being interrupted: CANCELLING or LOST
+        #: why the body is being interrupted: CANCELLING, LOST or TERMINATED
         self.interrupted: str | None = None
         self.futures: list[TaskFuture[Any]] = []
         self._task_numbers: dict[str, Iterator[int]] = defaultdict(itertools.count)
@@ -161,12 +161,12 @@ class LiveFlowRun:
 
     def log_failure(self, error: BaseException) -> None:
         """Writes the body's exception to the run's log."""
-        token = current_flow_run.set(self)
+        tokens = self._enter()
         try:
             text = "".join(traceback.format_exception(error))
             get_run_logger().error("The flow failed with an exception:\n%s", text.rstrip())
         finally:
-            current_flow_run.reset(token)
+            self._leave(tokens)
 
 
 def _stop_thread(thread: int, in_main: bool) -> None:

@@ -75,7 +75,7 @@ def execute_flow_run(
         return _refuse(client, stored, error, attempt_id)
     run = LiveFlowRun(flow, bound, client, stored=stored, attempt_id=attempt_id)
     try:
-        with _termination():
+        with _termination(run):
             if flow.is_async:
                 return run_coroutine(run_awaiting(flow_run_steps(run)))
             return run_blocking(flow_run_steps(run))
@@ -96,12 +96,14 @@ def _refuse(
 
 
 @contextlib.contextmanager
-def _termination() -> Iterator[None]:
+def _termination(run: LiveFlowRun) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
+        # an event loop turns the exception into a cancellation: the run must know better
+        run.interrupted = "TERMINATED"
         raise RunTerminated
 
     before = signal.signal(signal.SIGTERM, terminate)
