@@ -2,10 +2,22 @@
 
 import os
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+_new = object.__new__
+_set = object.__setattr__
+
+
+def id_of_int(value: int) -> UUID:
+    """The UUID of that number, in a third of the time that `UUID(int=…)` takes."""
+    made: UUID = _new(UUID)
+    _set(made, "int", value)
+    _set(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 def new_id(now: datetime) -> UUID:
@@ -15,4 +27,4 @@ def new_id(now: datetime) -> UUID:
     value = (milliseconds & 0xFFFFFFFFFFFF) << 80 | random
     value = value & ~(0xF000 << 64) | 0x7000 << 64
     value = value & ~(0xC000 << 48) | 0x8000 << 48
-    return UUID(int=value)
+    return id_of_int(value)

@@ -345,10 +345,29 @@ def _insert_flow_run_postgres(
 
 # ------------------------------------------------------------------ changing state
 
+#: documents and the like, which no rule reads
+_NO_FACTS = frozenset(
+    {
+        "workspace_id",
+        "created",
+        "updated",
+        "deployment_version",
+        "schedule_id",
+        "flow_version",
+        "parameters",
+        "idempotency_key",
+        "context",
+        "labels",
+        "infrastructure_document_id",
+        "created_by",
+        "job_variables",
+        "auto_scheduled",
+    }
+)
 #: what the rules and the event of a state change need, in one row
 _SELECT_FACTS = Statement(
     select(
-        flow_run,
+        *[c for c in flow_run.c if c.name not in _NO_FACTS],
         state.c.message.label("state_message"),
         state.c.data.label("state_data"),
         state.c.state_details,

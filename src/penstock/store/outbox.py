@@ -40,9 +40,7 @@ class Told:
 XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 
 _INSERT_SQLITE = Statement(
-    insert(outbox)
-    .values(xid=0, kind=bindparam("kind"), body=bindparam("body"))
-    .returning(outbox.c.seq)
+    insert(outbox).values(xid=0, kind=bindparam("kind"), body=bindparam("body"))
 )
 _INSERT_POSTGRES = Statement(
     insert(outbox).values(xid=XID, kind=bindparam("kind"), body=bindparam("body"))
@@ -79,7 +77,7 @@ def tell(tx: Transaction, kind: str, body: dict[str, Any]) -> None:
         tx.run(_INSERT_POSTGRES, kind=kind, body=text)
         tx.effects.append(Told(0, kind, body))
     else:
-        tx.effects.append(Told(tx.value(_INSERT_SQLITE, kind=kind, body=text), kind, body))
+        tx.effects.append(Told(tx.insert(_INSERT_SQLITE, kind=kind, body=text), kind, body))
 
 
 def select_untold(tx: Transaction, after: int, after_xid: int = 0) -> list[Told]:

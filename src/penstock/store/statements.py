@@ -8,7 +8,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
-from uuid import UUID, SafeUUID
+from uuid import UUID
 
 from sqlalchemy import Executable
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,7 +17,8 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import Boolean, TypeEngine
 
-from penstock.store.column_types import Id, Time, from_microseconds, to_microseconds
+from penstock.core.ids import id_of_int
+from penstock.store.column_types import EPOCH, MICROSECOND, Id, Time, from_microseconds
 
 Row = Any  # a named tuple whose fields are the statement's columns
 Bind = Callable[[Any], Any]
@@ -49,6 +50,11 @@ _SQLITE_DECODES: dict[type[TypeEngine[Any]], Bind] = {
     Time: from_microseconds,
     Boolean: bool,
 }
+_NAMES = {"EPOCH": EPOCH, "MICROSECOND": MICROSECOND}
+_BINDS: dict[str | None, Bind] = {
+    text: eval(f"lambda v: None if v is None else {text}", _NAMES)  # our own text
+    for text in _SQLITE_BINDS.values()
+}
 
 
 @lru_cache(maxsize=2048)
@@ -59,13 +65,24 @@ def _row_type(names: tuple[str, ...]) -> Any:
 class Rendered:
     """One statement as one engine's driver takes it."""
 
-    __slots__ = ("binds", "constants", "decodes", "named", "row_type", "sql")
+    __slots__ = (
+        "_constants",
+        "_fast",
+        "binds",
+        "constants",
+        "decodes",
+        "named",
+        "row_type",
+        "sql",
+    )
 
     def __init__(self, expression: Any, dialect: Dialect) -> None:
         compiled = expression.compile(dialect=dialect)
         assert isinstance(compiled, SQLCompiler)
         self.sql = str(compiled)
         self.named = dialect is POSTGRES
+        self._fast: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None = None
+        self._constants: dict[int, Any] = {}
         names = list(compiled.positiontup or ())
         types = {name: bind.type for name, bind in compiled.binds.items()}
         #: values written into the expression itself (limits, literals, members of IN lists)
@@ -99,14 +116,27 @@ class Rendered:
         constants = self.constants
         if self.named:
             return {**constants, **params} if constants else params
-        return tuple(
-            [
-                bind(params[n] if n in params else constants[n])
-                if bind
-                else (params[n] if n in params else constants[n])
-                for n, bind in self.binds
-            ]
-        )
+        if self._fast is not None:
+            return self._fast(params)
+        values = {**constants, **params} if params else constants
+        return tuple([_BINDS[bind](values[n]) if bind else values[n] for n, bind in self.binds])
+
+    def compile_arguments(self) -> None:
+        """Make `arguments` one expression, which is worth it for a statement that is kept."""
+        if self.named:
+            return
+        parts = []
+        for place, (name, bind) in enumerate(self.binds):
+            if name in self.constants:
+                value = self.constants[name]
+                parts.append(f"constants[{place}]")
+                self._constants[place] = _BINDS[bind](value) if bind else value
+            elif bind:
+                parts.append(f"None if (v := p[{name!r}]) is None else {bind}")
+            else:
+                parts.append(f"p[{name!r}]")
+        text = f"lambda p: ({''.join(part + ', ' for part in parts)})"
+        self._fast = eval(text, _NAMES | {"constants": self._constants})  # our own text
 
     def rows(self, raw: Iterable[Sequence[Any]]) -> list[Row]:
         """Named tuples of the driver's rows, values decoded."""
@@ -144,7 +174,9 @@ class Statement:
         """The text for that engine, made on first use."""
         rendered = self._rendered.get(dialect.name)
         if rendered is None:
-            rendered = self._rendered[dialect.name] = Rendered(self.expression, dialect)
+            rendered = Rendered(self.expression, dialect)
+            rendered.compile_arguments()
+            self._rendered[dialect.name] = rendered
         return rendered
 
 

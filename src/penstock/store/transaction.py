@@ -87,6 +87,15 @@ class Transaction:
         self.statements += 1
         return int(cursor.rowcount)
 
+    def insert(self, statement: Statement, /, **params: Any) -> int:
+        """Insert one row on SQLite; the number that SQLite has given it."""
+        rendered = render(statement, self.dialect)
+        if self._listener:
+            self._listener(rendered.sql)
+        cursor = self._connection.execute(rendered.sql, rendered.arguments(params))
+        self.statements += 1
+        return int(cursor.lastrowid)
+
     def run_many(self, statement: Statement, many: Sequence[Mapping[str, Any]]) -> int:
         """Run one change for each set of parameters, as one call to the driver."""
         if not many:
