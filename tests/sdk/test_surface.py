@@ -52,12 +52,12 @@ def two(x: int) -> int: return one(x)
 two.bind((1,), {})
 """
     loaded = loaded_modules(code)
-    assert not loaded & {"pydantic", "httpx", "sqlalchemy", "fastapi"}
+    assert not loaded & {"asyncio", "pydantic", "httpx", "sqlalchemy", "fastapi"}
     server_floors = ("api", "operations", "server", "services", "store")
     assert not {f"penstock.{floor}" for floor in server_floors} & loaded
 
 
 def test_a_client_is_loaded_without_the_command_line_of_httpx() -> None:
-    loaded = loaded_modules("import penstock.sdk.client, httpx; httpx.main")
+    loaded = loaded_modules("import penstock.sdk.run, penstock.sdk.client, httpx; httpx.main")
     assert "httpx" in loaded
-    assert not loaded & {"rich", "click", "httpx._main", "pydantic"}
+    assert not loaded & {"rich", "click", "httpx._main", "pydantic", "asyncio"}

@@ -5,7 +5,6 @@ What an operation sends is written once in `calls.py`; when it is repeated, in `
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import time
@@ -254,7 +253,9 @@ class AsyncClient:
             except StopIteration as stop:
                 return bytes(stop.value)
             if isinstance(step, wire.Wait):
-                await asyncio.sleep(step.seconds)
+                from asyncio import sleep
+
+                await sleep(step.seconds)
                 answer = None
                 continue
             try:

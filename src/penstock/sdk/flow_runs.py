@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import asyncio
 import itertools
 import signal
 import threading
@@ -26,6 +25,8 @@ from penstock.sdk.task_events import related_resources
 from penstock.sdk.timeouts import raise_in_thread
 
 if TYPE_CHECKING:
+    import asyncio
+
     from penstock.sdk.client import Client
     from penstock.sdk.flows import Flow
 
@@ -127,6 +128,8 @@ class LiveFlowRun:
 
     async def async_body(self) -> Any:
         """Awaits the flow's function with the run as its context."""
+        import asyncio
+
         tokens = self._enter()
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()

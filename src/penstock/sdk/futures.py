@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
@@ -77,12 +77,17 @@ class TaskFuture(Generic[R]):
 
     def __await__(self) -> Generator[Any, None, R]:
         """In async flows: waits without blocking the event loop and gives the result."""
+        import asyncio
+
         yield from asyncio.to_thread(self.wait).__await__()
         return self.result()
 
 
 def _in_event_loop() -> bool:
     """True where an async task cannot be run to its end, for its loop would be in another."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
     try:
         asyncio.get_running_loop()
     except RuntimeError:

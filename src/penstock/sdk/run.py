@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -44,6 +43,8 @@ def run_flow(flow: Flow[Any, Any], bound: dict[str, Any], return_state: bool) ->
 
 
 async def _run_async_flow(flow: Flow[Any, Any], bound: dict[str, Any], return_state: bool) -> Any:
+    import asyncio
+
     outer = current_flow_run.get()
     client = outer.client if outer is not None else await asyncio.to_thread(shared_client)
     state = await run_awaiting(flow_run_steps(LiveFlowRun(flow, bound, client)))

@@ -1,12 +1,11 @@
 """What an engine asks its driver to do, and the two drivers.
 
 The engines are generators of steps, written once: a step knows how to be done blocking and how
-to be awaited, and its outcome is sent back into the engine.
+to be awaited, and its outcome is sent back into the engine. asyncio is loaded for async code only.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
@@ -42,6 +41,8 @@ class Do:
 
     async def wait(self) -> Any:
         """Calls it in a thread."""
+        import asyncio
+
         return await asyncio.to_thread(self.action)
 
 
@@ -58,6 +59,8 @@ class Sleep:
 
     async def wait(self) -> None:
         """Sleeps, while other coroutines run."""
+        import asyncio
+
         await asyncio.sleep(max(0.0, self.seconds))
 
 
@@ -94,6 +97,8 @@ class RunBody:
 
     async def wait(self) -> Outcome:
         """Awaits a coroutine function."""
+        import asyncio
+
         limit = asyncio.timeout(self.timeout_seconds)
         try:
             async with limit:
@@ -140,4 +145,6 @@ async def run_awaiting(steps: Steps[T]) -> T:
 
 def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine to its end in a thread that has no event loop."""
+    import asyncio
+
     return asyncio.run(coroutine)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -176,9 +175,15 @@ def _state_of(run: LiveTaskRun, outcome: Outcome) -> State:
     if outcome.timed_out:
         text = f"the task took longer than {run.task.timeout_seconds:g} s"
         return failed(TimeoutError(text), text, name="TimedOut")
-    if isinstance(error, RunCancelled | asyncio.CancelledError):
-        return State("CANCELLED", "Cancelled", data=error)
-    return failed(error) if isinstance(error, Exception) else crashed(error)
+    if isinstance(error, Exception):
+        return failed(error)
+    return State("CANCELLED", "Cancelled", data=error) if _is_cancelled(error) else crashed(error)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    from asyncio import CancelledError
+
+    return isinstance(error, RunCancelled | CancelledError)
 
 
 def _wants_retry(run: LiveTaskRun, state: State) -> bool:

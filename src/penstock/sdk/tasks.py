@@ -7,7 +7,7 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Sequence, Sized
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from penstock.sdk.context import current_flow_run, flow_run_here
 from penstock.sdk.futures import TaskFuture, TaskFutures, replaced
@@ -97,13 +97,36 @@ class Task(Generic[P, R]):
         state = await run_awaiting(task_run_steps(run))
         return state if return_state else state.result()
 
-    def submit(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
+    @overload
+    def submit(
+        self,
+        *args: Any,
+        wait_for: Iterable[Any] | None = None,
+        return_state: Literal[False] = False,
+        **kwargs: Any,
+    ) -> TaskFuture[R]: ...
+
+    @overload
+    def submit(
+        self,
+        *args: Any,
+        wait_for: Iterable[Any] | None = None,
+        return_state: Literal[True],
+        **kwargs: Any,
+    ) -> State: ...
+
+    def submit(
+        self,
+        *args: Any,
+        wait_for: Iterable[Any] | None = None,
+        return_state: bool = False,
+        **kwargs: Any,
+    ) -> TaskFuture[R] | State:
         """Starts the task in a thread and gives its TaskFuture.
 
         Futures among the arguments, also in lists and dictionaries, and in `wait_for` are waited
         for; the task gets their results. With `return_state=True` waits and gives the state.
         """
-        return_state = kwargs.pop("return_state", False)
         future = self._submit(args, kwargs, wait_for)
         if not return_state:
             return future
