@@ -145,6 +145,27 @@ def test_cancelling_ends_the_whole_group_even_a_deaf_grandchild(ground: Ground) 
     assert not is_alive(pid)
 
 
+def test_a_flow_that_ignores_the_request_to_end_is_killed_after_the_grace(ground: Ground) -> None:
+    worker = ground.work("--grace-seconds", "0.5")
+    deployment_id = ground.deploy(
+        """
+        import os, signal, time
+
+        @flow
+        def main():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            with open("pid.txt", "w") as file:
+                print(os.getpid(), file=file)
+            time.sleep(60)
+        """
+    )
+    run_id = ground.create(deployment_id)
+    ground.read_when_written("pid.txt")
+    ground.client.set_flow_run_state(run_id, {"type": "CANCELLING"})
+    ground.await_state(run_id, "Cancelled")
+    assert "did not end in 0.5 seconds, killed" in worker.stderr
+
+
 def test_a_job_with_a_time_out_fails_as_timed_out(ground: Ground) -> None:
     ground.work("--grace-seconds", "1")
     deployment_id = ground.deploy(SLEEPER, job_variables={"timeout_seconds": 1})

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from websockets.exceptions import InvalidStatus, WebSocketException
@@ -67,7 +68,7 @@ class CancellationListener:
         try:
             socket.send(json.dumps({"type": "auth", "token": self._token}))
             socket.recv(timeout=_OPEN_TIMEOUT_SECONDS)
-            wanted = {"event": {"name": [CANCELLING_EVENT]}}
+            wanted = _filter(datetime.now(UTC))
             socket.send(json.dumps({"type": "filter", "filter": wanted, "backfill": False}))
         except BaseException:
             socket.close()
@@ -79,6 +80,15 @@ class CancellationListener:
             flow_run_id = _cancelled_flow_run(json.loads(frame))
             if flow_run_id is not None:
                 self._on_cancel(flow_run_id)
+
+
+def _filter(now: datetime) -> dict[str, object]:
+    # Without an end the filter would end now, for live events too.
+    occurred = {
+        "since": (now - timedelta(minutes=1)).isoformat(),
+        "until": (now + timedelta(days=365)).isoformat(),
+    }
+    return {"event": {"name": [CANCELLING_EVENT]}, "occurred": occurred}
 
 
 def _cancelled_flow_run(message: dict[str, object]) -> UUID | None:
