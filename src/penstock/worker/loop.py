@@ -111,6 +111,7 @@ class Worker:
             self._take_runs(polling, equipment)
         self._drain()
         listener.stop()
+        self._stopped.set()  # Before the client is closed: no heartbeat may follow.
 
     def _take_runs(self, polling: Client, equipment: Equipment) -> None:
         """Poll and take runs until a signal raises _Stop."""
