@@ -1,7 +1,7 @@
 """Creating flow runs, the centre of the product: prepare without the write lock, then one unit."""
 
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import UUID
 from penstock.contract.rest.flow_runs import DeploymentFlowRunCreate, FlowRunCreate
 from penstock.core import documents
 from penstock.core.bookkeeping import RunFacts
-from penstock.core.errors import BadRequest, Conflict, NotFound
+from penstock.core.errors import BadRequest, Conflict, NotFound, PenstockServerError
 from penstock.core.flow_run_rules import decide_flow_run_state
 from penstock.core.ids import new_id
 from penstock.core.names import random_name
@@ -22,6 +22,7 @@ from penstock.store.flow_runs import (
     NEW_SCHEDULED_RUN,
     flow_run_shape,
     insert_flow_run,
+    insert_flow_runs,
     select_flow_run,
     select_run_id_by_key,
 )
@@ -273,6 +274,55 @@ def create_flow_run(tx: Transaction, prepared: PreparedRun) -> tuple[dict[str, A
         work_pool_name=None if queue is None else queue.pool_name,
     )
     return shape, True
+
+
+def prepare_flow_runs_of_deployment(
+    tx: Transaction,
+    deployment_id: UUID,
+    bodies: Sequence[DeploymentFlowRunCreate],
+    now: datetime,
+) -> list[PreparedRun | PenstockServerError]:
+    """Think out many runs of a deployment; in the place of one that cannot be made, why not.
+
+    Raises NotFound for the deployment.
+    """
+    deployment_facts(tx, deployment_id)
+    prepared: list[PreparedRun | PenstockServerError] = []
+    for body in bodies:
+        try:
+            prepared.append(prepare_flow_run_of_deployment(tx, deployment_id, body, now))
+        except PenstockServerError as e:
+            prepared.append(e)
+    return prepared
+
+
+def create_flow_runs(
+    tx: Transaction, prepared: list[PreparedRun | PenstockServerError]
+) -> list[UUID | PenstockServerError]:
+    """Create the runs, all in one unit: the id of each (or of the run that holds its key)."""
+    runs = [p for p in prepared if isinstance(p, PreparedRun)]
+    if not runs:
+        return [p for p in prepared if isinstance(p, PenstockServerError)]
+    new = []
+    for p in runs:
+        if p.queue is not None and p.queue.id is None:
+            queue_id = insert_work_queue_if_missing(tx, p.queue.pool_id, p.queue.name, p.now)
+            p.queue.id = p.run["work_queue_id"] = queue_id
+        told = state_event(RunValues(**p.run), p.state, None, p.run["run_count"])
+        new.append((p.run, state_values(p.state, p.run["id"]), p.tags, told))
+    deployment_id, revision = runs[0].run["deployment_id"], runs[0].revision
+    assert revision is not None  # they are of a deployment
+    try:
+        holders = insert_flow_runs(tx, new, deployment_id, revision)
+    except Stale:
+        forget(tx, deployment_id)
+        raise
+    return [
+        p
+        if isinstance(p, PenstockServerError)
+        else holders.get(p.run["idempotency_key"], p.run["id"])
+        for p in prepared
+    ]
 
 
 def write_scheduled_run(tx: Transaction, prepared: PreparedRun) -> bool:

@@ -1,6 +1,6 @@
 """Statements of flow runs on the way in, and rows <-> shape. Lists and counts: `flow_run_lists`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.core import documents
+from penstock.store.bulk_rows import insert_rows
 from penstock.store.outbox import XID, Told, tell
 from penstock.store.statements import Row, Statement
 from penstock.store.states import INSERT_STATE, state_shape
@@ -43,6 +44,8 @@ _NOTHING = timedelta(0)
 #: what the outbox calls a new state of a run, and a run made by a schedule (which is no event)
 NEW_STATE = "flow-run-state"
 NEW_SCHEDULED_RUN = "scheduled-run"
+#: many first states of runs made at once
+NEW_STATES = "flow-run-states"
 
 # ------------------------------------------------------------------ rows -> shape
 
@@ -341,6 +344,52 @@ def _insert_flow_run_postgres(
         return False
     tx.effects.append(Told(0, kind, told))
     return True
+
+
+_SELECT_REVISION = Statement(select(deployment.c.id).where(_OF_REVISION))
+_RUN_COLUMNS = [f"{c.name}" for c in flow_run.c]
+_STATE_COLUMNS = [f"{c.name}" for c in state.c]
+
+
+def insert_flow_runs(
+    tx: Transaction,
+    new: Sequence[tuple[Mapping[str, Any], Mapping[str, Any], list[str], dict[str, Any]]],
+    deployment_id: UUID,
+    revision: int,
+) -> dict[str, UUID]:
+    """Insert many runs of a deployment: (run, state row, tags, what is told) of each.
+
+    Those whose idempotency key another run holds (in the database, or earlier among these) are left
+    out: the holders' ids by key. Raises Stale when the deployment is no longer at that revision.
+    """
+    if tx.value(_SELECT_REVISION, deployment_id=deployment_id, revision=revision) is None:
+        raise Stale
+    keyed = [run for run, *_ in new if run["idempotency_key"] is not None]
+    rows = [(WORKSPACE, r["idempotency_key"], r["flow_id"], r["id"]) for r in keyed]
+    insert_rows(tx, idempotency_key, rows, tail="ON CONFLICT DO NOTHING")
+    holders = _select_holders(tx, [r["idempotency_key"] for r in keyed], new[0][0]["flow_id"])
+    written = [
+        entry
+        for entry in new
+        if (key := entry[0]["idempotency_key"]) is None or holders[key] == entry[0]["id"]
+    ]
+    insert_rows(tx, flow_run, [[run[c] for c in _RUN_COLUMNS] for run, *_ in written])
+    insert_rows(tx, state, [[row[c] for c in _STATE_COLUMNS] for _, row, *_ in written])
+    insert_rows(tx, flow_run_tag, [(t, run["id"]) for run, _, tags, _ in written for t in tags])
+    if written:
+        tell(tx, NEW_STATES, {"states": [told for *_, told in written]})
+    return holders
+
+
+def _select_holders(tx: Transaction, keys: list[str], scope: UUID) -> dict[str, UUID]:
+    if not keys:
+        return {}
+    query = select(idempotency_key.c.key, idempotency_key.c.flow_run_id).where(
+        idempotency_key.c.workspace_id == WORKSPACE,
+        idempotency_key.c.key.in_(keys),
+        idempotency_key.c.scope == scope,
+    )
+    return {row.key: row.flow_run_id for row in tx.rows(query)}
 
 
 # ------------------------------------------------------------------ changing state

@@ -1,6 +1,5 @@
 """Deployments: `/deployments`."""
 
-import asyncio
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -34,17 +33,16 @@ async def create_flow_run_from_deployment(
     request: Request, id: UUID, body: run_shapes.DeploymentFlowRunCreate
 ) -> Response:
     """Create a run of a deployment: 201, or 200 with the run that has its key."""
-    run, new = await _create_run(database(request), id, body, datetime.now(UTC))
-    return json_response(run, 201 if new else 200)
-
-
-async def _create_run(
-    db: Database, id: UUID, body: run_shapes.DeploymentFlowRunCreate, now: datetime
-) -> tuple[dict[str, Any], bool]:
     prepare = partial(
-        flow_runs.prepare_flow_run_of_deployment, deployment_id=id, body=body, now=now
+        flow_runs.prepare_flow_run_of_deployment,
+        deployment_id=id,
+        body=body,
+        now=datetime.now(UTC),
     )
-    return await db.prepare_and_write(prepare, flow_runs.create_flow_run, one_statement=True)
+    run, new = await database(request).prepare_and_write(
+        prepare, flow_runs.create_flow_run, one_statement=True
+    )
+    return json_response(run, 201 if new else 200)
 
 
 async def bulk_create_flow_runs_from_deployment(
@@ -53,22 +51,20 @@ async def bulk_create_flow_runs_from_deployment(
     """Create up to 100 runs of a deployment; one that fails does not stop the others."""
     if len(body) > MAX_BULK:
         raise BadRequest(f"A bulk create makes at most {MAX_BULK} runs; send them in parts")
-    db, now = database(request), datetime.now(UTC)
-    if not await db.read(partial(select_has_deployment, id=id)):
-        raise NotFound(f"There is no deployment {id}")
-    # The same key twice in one body: the second finds the first, whichever is written first.
-    created = await asyncio.gather(
-        *[_create_run(db, id, b, now) for b in body], return_exceptions=True
+    prepare = partial(
+        flow_runs.prepare_flow_runs_of_deployment,
+        deployment_id=id,
+        bodies=body,
+        now=datetime.now(UTC),
     )
+    created = await database(request).prepare_and_write(prepare, flow_runs.create_flow_runs)
     return json_response({"results": [_bulk_result(r) for r in created]})
 
 
-def _bulk_result(result: tuple[dict[str, Any], bool] | BaseException) -> dict[str, Any]:
+def _bulk_result(result: UUID | PenstockServerError) -> dict[str, Any]:
     if isinstance(result, PenstockServerError):
         return {"flow_run_id": None, "status": "FAILED", "error": result.message}
-    if isinstance(result, BaseException):
-        raise result
-    return {"flow_run_id": result[0]["id"], "status": "CREATED", "error": None}
+    return {"flow_run_id": result, "status": "CREATED", "error": None}
 
 
 async def create_deployment(request: Request, body: shapes.DeploymentCreate) -> Response:
