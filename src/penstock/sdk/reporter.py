@@ -100,17 +100,22 @@ class Reporter:
 
     def _run(self) -> None:
         while not self._closed:
-            self._wake.wait(INTERVAL_SECONDS)
+            is_full = self._wake.wait(INTERVAL_SECONDS)
             self._wake.clear()
             if self._events or self._logs:
                 with self._sending:
-                    self._send_waiting(last=False)
+                    self._send_waiting(last=False, full_only=is_full)
 
-    def _send_waiting(self, last: bool) -> None:
-        while self._events and self._send_batch(self._events, MAX_EVENTS, MAX_EVENT_BYTES, last):
-            pass
-        while self._logs and self._send_batch(self._logs, MAX_LOGS, MAX_LOG_BYTES, last):
-            pass
+    def _send_waiting(self, last: bool, full_only: bool = False) -> None:
+        """Sends what waits; with `full_only` what is not a full batch goes on waiting."""
+        fewest = MAX_EVENTS if full_only else 1
+        while len(self._events) >= fewest:
+            if not self._send_batch(self._events, MAX_EVENTS, MAX_EVENT_BYTES, last):
+                break
+        fewest = MAX_LOGS if full_only else 1
+        while len(self._logs) >= fewest:
+            if not self._send_batch(self._logs, MAX_LOGS, MAX_LOG_BYTES, last):
+                break
 
     def _send_batch(self, queue: deque[bytes], most: int, most_bytes: int, last: bool) -> bool:
         """Sends the head of a queue; True when the queue got shorter."""
