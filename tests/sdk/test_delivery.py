@@ -115,6 +115,29 @@ def test_every_write_of_a_run_names_one_attempt(stub: StubServer) -> None:
     assert uuid.UUID(str(named.pop()))
 
 
+def test_a_task_that_takes_very_many_futures_makes_no_huge_event(
+    stub: StubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.sdk.task_runs.MAX_RECORDED_INPUTS", 3)
+
+    @task
+    def one(x: int) -> int:
+        return x
+
+    @task
+    def total(values: list[int]) -> int:
+        return sum(values)
+
+    @flow
+    def collects() -> int:
+        return total(one.map(range(10)))  # type: ignore[arg-type]
+
+    assert collects() == 45
+    events = [event for seen in stub.seen if "/events" in seen.path for event in seen.body]
+    inputs = [event["payload"]["task_run"].get("task_inputs") for event in events]
+    assert max(len(given["values"]) for given in inputs if given) == 3
+
+
 def test_batches_are_bounded(stub: StubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "MAX_EVENT_BYTES", 1000)
     with Client(stub.url) as client:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from penstock.sdk.tasks import Task
 
 
+#: per parameter; the server refuses events above 1.5 MB
+MAX_RECORDED_INPUTS = 5000
+
+
 class LiveTaskRun(AbstractContextManager[None]):
     """A task run while this process executes it. As a context manager: the code inside it."""
 
@@ -84,7 +88,10 @@ class LiveTaskRun(AbstractContextManager[None]):
         given = bind(self.task.function, self.args, self.kwargs)
         given["wait_for"] = wait_for
         return {
-            name: [{"input_type": "task_run", "id": future.task_run_id} for future in futures]
+            name: [
+                {"input_type": "task_run", "id": future.task_run_id}
+                for future in futures[:MAX_RECORDED_INPUTS]
+            ]
             for name, value in given.items()
             if (futures := find_futures(value))
         }
