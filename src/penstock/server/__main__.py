@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         server.app,
         log_level=settings.log_level,
         access_log=False,
+        proxy_headers=False,
         http="httptools",
         ws="websockets-sansio",
         lifespan="off",

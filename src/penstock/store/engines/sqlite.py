@@ -1,7 +1,8 @@
 """SQLite: one writing thread that commits in groups, a few reading threads.
 
-The writer takes every unit of work that waits at that moment, runs each in a savepoint, commits
-once and then answers them all: hundreds of requests share one fsync and none waits for a timer.
+The writer takes every unit of work that waits at that moment, runs them in one transaction,
+commits once and then answers them all: hundreds of requests share one fsync and none waits for a
+timer.
 """
 
 import fcntl
@@ -37,8 +38,12 @@ class FileIsHeld(RuntimeError):
     """Another server holds the database file; the message names it."""
 
 
-class _BatchLost(Exception):
-    """SQLite rolled the whole transaction back, not just one savepoint."""
+class _GroupLost(Exception):
+    """A unit failed after it had written, or SQLite has rolled the whole transaction back."""
+
+
+#: a unit that has run: its job, its result, its error, what it tells
+Done = tuple[Write, Any, BaseException | None, list[Any]]
 
 
 class FileLock:
@@ -223,43 +228,38 @@ class SqliteEngine:
         """Run the units in one transaction; where that fails as a whole, each in one of its own."""
         try:
             done = self._run_group(batch)
-        except (sqlite3.Error, _BatchLost) as e:
+        except (sqlite3.Error, _GroupLost) as e:
             self._roll_back()
-            if len(batch) == 1:
-                cause = e.__cause__ if isinstance(e, _BatchLost) else e
-                assert isinstance(cause, sqlite3.Error)
-                self._completions.call(answer, batch[0].future, None, translate(cause))
+            if len(batch) > 1:
+                logger.info("Running %d grouped writes singly, because of: %s", len(batch), e)
+                for job in batch:
+                    self._commit([job])
                 return
-            logger.warning("A group of %d writes failed (%s); running them singly", len(batch), e)
-            for job in batch:
-                self._commit([job])
-            return
+            cause = e.__cause__ if isinstance(e, _GroupLost) else e
+            done = [(batch[0], None, cause, [])]
         self._completions.call(self._tell, done)
 
-    def _run_group(self, batch: list[Write]) -> list[tuple[Write, Any, Any, list[Any]]]:
+    def _run_group(self, batch: list[Write]) -> list[Done]:
+        """Run the units one after the other, then commit.
+
+        A unit that fails before it has written anything leaves nothing behind. One that fails
+        later loses the group, whose units then run singly: that is rare, and spares every unit
+        two statements for a savepoint.
+        """
         connection = self._connection
-        alone = len(batch) == 1
-        done: list[tuple[Write, Any, Any, list[Any]]] = []
+        done: list[Done] = []
         connection.execute("BEGIN IMMEDIATE")
         for job in batch:
+            before = connection.total_changes
             tx = Transaction(connection, SQLITE, self._memory, self._listener)
-            if not alone:
-                connection.execute("SAVEPOINT unit")
             try:
                 result = job.unit(tx) if job.prepare is None else job.unit(tx, job.prepared)
-            except BaseException as e:  # belongs to the caller who waits; only its unit is undone
-                if not connection.in_transaction:
-                    raise _BatchLost from e
-                if alone:
-                    connection.execute("ROLLBACK")
-                    return [(job, None, e, [])]
-                connection.execute("ROLLBACK TO unit")
-                connection.execute("RELEASE unit")
+            except BaseException as e:  # belongs to the caller who waits
+                if not connection.in_transaction or connection.total_changes != before:
+                    raise _GroupLost(str(e)) from e
                 done.append((job, None, e, []))
-                continue
-            if not alone:
-                connection.execute("RELEASE unit")
-            done.append((job, result, None, tx.effects))
+            else:
+                done.append((job, result, None, tx.effects))
         connection.execute("COMMIT")
         return done
 
@@ -267,7 +267,7 @@ class SqliteEngine:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
-    def _tell(self, done: list[tuple[Write, Any, Any, list[Any]]]) -> None:
+    def _tell(self, done: list[Done]) -> None:
         """In the event loop, after COMMIT: answer the callers, tell the rest of the server."""
         effects: list[Any] = []
         for job, result, error, told in done:

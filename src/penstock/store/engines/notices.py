@@ -1,0 +1,69 @@
+"""How servers on one PostgreSQL database tell each other that the outbox has grown.
+
+NOTIFY takes a lock that all committing transactions share, so it never stands in a unit of work:
+each server sends at most one per 10 ms, on a connection of its own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import psycopg
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "penstock_outbox"
+COALESCE_SECONDS = 0.01
+RECONNECT_SECONDS = 1.0
+
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+
+class Notices:
+    """Sends and receives notices while started; a broken connection is made anew."""
+
+    def __init__(self, url: str, on_notice: Callable[[], None]) -> None:
+        self._url = url
+        self._on_notice = on_notice
+        self._grown = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def tell(self) -> None:
+        """Have the other servers (and this one) look into the outbox, soon."""
+        self._grown.set()
+
+    def start(self) -> None:
+        """Begin to send and to receive."""
+        for work in (self._listen, self._send):
+            self._tasks.append(asyncio.create_task(self._keep_connected(work)))
+
+    async def stop(self) -> None:
+        """Close both connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep_connected(self, work: Callable[[Connection], Awaitable[None]]) -> None:
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True
+                ) as connection:
+                    await work(connection)
+            except psycopg.OperationalError as e:
+                # Rows are not lost meanwhile: each server also looks by itself every few seconds.
+                logger.warning("Notices between servers are interrupted: %s", e)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self, connection: Connection) -> None:
+        await connection.execute(f"LISTEN {CHANNEL}")
+        self._on_notice()
+        async for _ in connection.notifies():
+            self._on_notice()
+
+    async def _send(self, connection: Connection) -> None:
+        while True:
+            await self._grown.wait()
+            await asyncio.sleep(COALESCE_SECONDS)
+            self._grown.clear()
+            await connection.execute(f"NOTIFY {CHANNEL}")
