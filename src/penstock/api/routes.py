@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from penstock.api.errors import InvalidRequest
 from penstock.api.headers import check_api_version
@@ -132,8 +132,8 @@ class Doors(APIRouter):
         )
 
 
-class _Json(Response):
-    media_type = "application/json"
+class _Json(JSONResponse):
+    """Tells FastAPI that the answer's schema is that of `answers`; doors answer themselves."""
 
 
 def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:

@@ -241,7 +241,7 @@ def _starts_of_runs(filter: wire.FlowRunFilter) -> list[Start]:
 
 
 def _counted(index: str, condition: Condition, values: Sequence[Any] = ()) -> Start:
-    rows = select(literal_column("1")).select_from(flow_run).where(condition)
+    rows: Select[Any] = select(literal_column("1")).select_from(flow_run).where(condition)
     return Start(index, condition, rows, single=len(values) == 1)
 
 

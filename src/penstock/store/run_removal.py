@@ -1,0 +1,69 @@
+"""Taking runs away, a bounded number of rows at a time."""
+
+from uuid import UUID
+
+from sqlalchemy import delete, select
+
+from penstock.core import documents
+from penstock.store.flow_runs import delete_flow_run
+from penstock.store.statements import Row
+from penstock.store.tables import deployment, flow_run, state, task_run, task_run_tag
+from penstock.store.transaction import Transaction
+
+#: rows of one table that one unit of work deletes at most
+CHUNK = 500
+
+
+def delete_flow_run_part(tx: Transaction, id: UUID) -> bool | None:
+    """Delete a chunk of what belongs to a run, and at last the run itself.
+
+    True when it is gone, False when there is more to do, None when there is no such run.
+    """
+    if tx.value(select(flow_run.c.id).where(flow_run.c.id == id)) is None:
+        return None
+    few = select(state.c.id).where(state.c.run_id == id).limit(CHUNK)
+    if tx.run(delete(state).where(state.c.run_id == id, state.c.id.in_(few))) == CHUNK:
+        return False
+    tasks = select(task_run.c.id, task_run.c.tags).where(task_run.c.flow_run_id == id).limit(CHUNK)
+    rows = tx.rows(tasks)
+    _delete_task_runs(tx, rows)
+    if len(rows) == CHUNK:
+        return False
+    return delete_flow_run(tx, id)
+
+
+def _delete_task_runs(tx: Transaction, rows: list[Row]) -> None:
+    if not rows:
+        return
+    ids = [row.id for row in rows]
+    tags = sorted({tag for row in rows for tag in documents.load(row.tags)})
+    if tags:
+        side = task_run_tag.c
+        tx.run(delete(task_run_tag).where(side.tag.in_(tags), side.task_run_id.in_(ids)))
+    tx.run(delete(task_run).where(task_run.c.id.in_(ids)))
+
+
+def delete_task_run(tx: Transaction, id: UUID) -> bool:
+    """Delete a task run and its history; False when there is no such task run."""
+    row = tx.row(
+        select(task_run.c.id, task_run.c.tags, task_run.c.flow_run_id).where(task_run.c.id == id)
+    )
+    if row is None:
+        return False
+    # A task run has a handful of states: they need no chunks.
+    of_run = id if row.flow_run_id is None else row.flow_run_id
+    tx.run(delete(state).where(state.c.run_id == of_run, state.c.task_run_id == id))
+    _delete_task_runs(tx, [row])
+    return True
+
+
+def select_runs_of_flow(tx: Transaction, flow_id: UUID, limit: int) -> list[UUID]:
+    """Ids of some runs of a flow."""
+    query = select(flow_run.c.id).where(flow_run.c.flow_id == flow_id).limit(limit)
+    return [row.id for row in tx.rows(query)]
+
+
+def select_deployments_of_flow(tx: Transaction, flow_id: UUID, limit: int) -> list[UUID]:
+    """Ids of some deployments of a flow."""
+    query = select(deployment.c.id).where(deployment.c.flow_id == flow_id).limit(limit)
+    return [row.id for row in tx.rows(query)]
