@@ -77,7 +77,6 @@ class PlainRoute(APIRoute):
         adapter: TypeAdapter[Any] | None = None
         if body is not None:
             adapter = TypeAdapter(body.annotation)
-        optional = body is not None and body.default is not inspect.Parameter.empty
 
         # compat: the contract leaves these two unchecked
         checked = not self.path.endswith(("/health", "/version"))
@@ -89,12 +88,12 @@ class PlainRoute(APIRoute):
             if wants_request:
                 arguments["request"] = request
             if adapter is not None:
-                raw = await read_body(request)
-                if raw or not optional:
-                    try:
-                        arguments["body"] = adapter.validate_json(raw)
-                    except ValidationError as e:
-                        raise InvalidRequest(e, raw) from None
+                # An absent body says as much as an empty one; what is required is then missing.
+                raw = await read_body(request) or b"{}"
+                try:
+                    arguments["body"] = adapter.validate_json(raw)
+                except ValidationError as e:
+                    raise InvalidRequest(e, raw) from None
             response: Response = await door(**arguments)
             return response
 

@@ -236,6 +236,18 @@ def delete_deployment(tx: Transaction, id: UUID, now: datetime) -> bool:
     return store.delete_deployment_row(tx, id)
 
 
+def delete_deployment_part(tx: Transaction, id: UUID, now: datetime) -> bool | None:
+    """Delete a chunk of a deployment's scheduled runs, and at last the deployment itself.
+
+    True when it is gone, False when there is more to do, None when there is no such deployment.
+    """
+    if not select_has_deployment(tx, id):
+        return None
+    if delete_scheduled_runs(tx, id, auto_scheduled=False):
+        return False
+    return delete_deployment(tx, id, now)
+
+
 def _delete_future_runs(tx: Transaction, id: UUID, after: datetime | None) -> None:
     # Bounded: a schedule has at most 100 runs ahead.
     while delete_scheduled_runs(tx, id, auto_scheduled=True, after=after):

@@ -2,6 +2,7 @@
 
 from penstock.api.rest import (
     attempts,
+    deployment_lists,
     deployments,
     events,
     flow_run_changes,
@@ -17,6 +18,7 @@ from penstock.api.rest import (
 
 ROUTERS = [
     deployments.router,
+    deployment_lists.router,
     flow_runs.router,
     flow_run_lists.router,
     flow_run_changes.router,

@@ -15,10 +15,7 @@ from penstock.contract.rest import schedules as schedule_shapes
 from penstock.core.errors import BadRequest, NotFound, PenstockServerError
 from penstock.operations import deployments, flow_runs, schedules
 from penstock.store import deployments as store
-from penstock.store.database import Database
 from penstock.store.schedules import (
-    CHUNK,
-    delete_scheduled_runs,
     select_has_deployment,
     select_schedule_shapes,
     select_schedules,
@@ -117,21 +114,6 @@ async def update_deployment(request: Request, id: UUID, body: shapes.DeploymentU
     return empty_response()
 
 
-async def delete_deployment(request: Request, id: UUID) -> Response:
-    """Delete a deployment with its scheduled runs that never ran; its other runs stay."""
-    if not await _delete(database(request), id, datetime.now(UTC)):
-        raise NotFound(f"There is no deployment {id}")
-    return empty_response()
-
-
-async def _delete(db: Database, id: UUID, now: datetime) -> bool:
-    """Delete in chunks, the deployment itself last."""
-    delete_runs = partial(delete_scheduled_runs, deployment_id=id, auto_scheduled=False)
-    while await db.write(delete_runs) == CHUNK:
-        pass
-    return await db.write(partial(deployments.delete_deployment, id=id, now=now))
-
-
 async def pause_deployment(request: Request, id: UUID) -> Response:
     """Stop the schedules, and remove the runs they have made."""
     now = datetime.now(UTC)
@@ -149,14 +131,13 @@ async def resume_deployment(request: Request, id: UUID) -> Response:
 
 
 async def schedule_deployment(
-    request: Request, id: UUID, body: shapes.DeploymentScheduleBody | None = None
+    request: Request, id: UUID, body: shapes.DeploymentScheduleBody
 ) -> Response:
     """Make the runs of the deployment's active schedules now."""
     db, now = database(request), datetime.now(UTC)
-    ahead = body or shapes.DeploymentScheduleBody()
     for row in await db.read(partial(select_schedules, deployment_id=id)):
         if row.active:
-            prepare = partial(schedules.prepare_scheduled_runs, schedule=row, now=now, ahead=ahead)
+            prepare = partial(schedules.prepare_scheduled_runs, schedule=row, now=now, ahead=body)
             await db.prepare_and_write(prepare, schedules.create_scheduled_runs)
     return json_response(None)
 
@@ -227,7 +208,6 @@ router.door(
     answers=shapes.DeploymentResponse,
 )
 router.door("PATCH", _ONE, update_deployment, status=204)
-router.door("DELETE", _ONE, delete_deployment, status=204)
 router.door("POST", _ONE + "/pause_deployment", pause_deployment, answers=Any)
 router.door("POST", _ONE + "/resume_deployment", resume_deployment, answers=Any)
 router.door("POST", _ONE + "/schedule", schedule_deployment, answers=Any)
