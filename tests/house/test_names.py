@@ -9,7 +9,7 @@ import pytest
 
 SOURCES = Path(__file__).parents[2] / "src" / "penstock"
 SAYS_NOTHING = {"util", "utils", "helper", "helpers", "manager", "common", "base", "misc"}
-STORE_VERBS = ("insert_", "page_", "lock_", "claim_")
+STORE_VERBS = ("insert_", "lock_", "claim_")
 
 
 def modules() -> list[Path]:
