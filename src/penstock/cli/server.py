@@ -1,11 +1,25 @@
 """`penstock server`: the only command that loads the server."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
+
+from penstock.cli import options
+from penstock.cli.invocation import CommandError, Invocation, pass_invocation
+from penstock.cli.output import show_change
+
+_database = click.option(
+    "--database",
+    metavar="URL",
+    help="sqlite:///absolute/path.db or postgresql://user:password@host/name.  "
+    "[default: penstock.db in PENSTOCK_HOME]",
+)
 
 
 @click.group()
 def server() -> None:
-    """Start a server."""
+    """Start a server, look after its database, make keys."""
 
 
 @server.command("start")
@@ -15,12 +29,7 @@ def server() -> None:
     type=click.IntRange(0, 65535),
     help="Port to listen on; 0 takes a free one.  [default: 4200]",
 )
-@click.option(
-    "--database",
-    metavar="URL",
-    help="sqlite:///absolute/path.db or postgresql://user:password@host/name.  "
-    "[default: penstock.db in PENSTOCK_HOME]",
-)
+@_database
 @click.option(
     "--auth-string", metavar="USER:PASSWORD", help="Ask every client for this; see the README."
 )
@@ -62,3 +71,60 @@ def start(
     ]
     argv += ["--no-services"] * no_services + ["--allow-open-bind"] * allow_open_bind
     return main(argv)
+
+
+@server.group("database")
+def database_group() -> None:
+    """Look after the database."""
+
+
+@database_group.command("upgrade")
+@_database
+@options.output
+@pass_invocation
+def upgrade(invocation: Invocation, database: str | None, output: str) -> None:
+    """Bring the database's schema up to date. Stop its servers first, and make a backup.
+
+    Example: penstock server database upgrade --database postgresql://me@db/penstock
+    """
+    from penstock.server.settings import default_database_url
+    from penstock.server.upkeep import upgrade_database
+
+    with _one_line_errors():
+        revision = upgrade_database(database or default_database_url())
+    done = f"The database is at revision {revision}."
+    show_change(invocation, output, done, {"revision": revision})
+
+
+@server.group("key")
+def key_group() -> None:
+    """Make API keys, for servers started with --auth-string."""
+
+
+@key_group.command("create")
+@click.argument("name")
+@_database
+@options.output
+@pass_invocation
+def create_key(invocation: Invocation, name: str, database: str | None, output: str) -> None:
+    """Make an API key and print it, this once: only its hash is stored.
+
+    Example: penstock server key create ci
+    """
+    from penstock.server import upkeep
+    from penstock.server.settings import default_database_url
+
+    with _one_line_errors():
+        key = upkeep.create_key(database or default_database_url(), name, invocation.now())
+    show_change(invocation, output, key, {"name": name, "key": key})
+    invocation.remark("Keep it: it cannot be shown again. Clients take it from PENSTOCK_API_KEY.")
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    from penstock.server.upkeep import EXPECTED_ERRORS
+
+    try:
+        yield
+    except EXPECTED_ERRORS as e:
+        raise CommandError(str(e)) from e

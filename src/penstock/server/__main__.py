@@ -12,7 +12,8 @@ import uvloop
 
 from penstock.core.errors import Unavailable
 from penstock.server.app import Server, exit_when_idle
-from penstock.server.settings import OpenBind, parse
+from penstock.server.settings import parse
+from penstock.store.database import sqlite_path
 from penstock.store.engines.sqlite import FileIsHeld
 from penstock.store.migrations import SchemaIsOld
 
@@ -30,8 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     sys.setswitchinterval(0.001)
     try:
         settings.check()
+        sqlite_path(settings.database_url)  # says what is wrong with the URL
         listener = listening_socket(settings.host, settings.port)
-    except (OpenBind, OSError) as e:
+    except (OSError, ValueError) as e:
         print(f"Error: {e}", file=sys.stderr)
         return 2
     server = Server(settings)
@@ -55,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     except FileIsHeld as e:
         print(f"Error: {e}", file=sys.stderr)
         return EXIT_HELD
-    except (SchemaIsOld, Unavailable) as e:
+    except (SchemaIsOld, Unavailable, OSError) as e:
         print(f"Error: {e}", file=sys.stderr)
         return 2
 

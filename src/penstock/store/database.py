@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.engine.url import make_url
+from sqlalchemy.exc import ArgumentError
 
 from penstock.store.engines.jobs import Read, Write
 from penstock.store.engines.sqlite import FileLock, SqliteEngine
@@ -20,6 +21,7 @@ from penstock.store.transaction import StatementListener, Transaction
 
 T = TypeVar("T")
 P = TypeVar("P")
+_URLS = "write sqlite:////absolute/path.db or postgresql://user:password@host/name"
 
 
 class Engine(Protocol):
@@ -38,10 +40,16 @@ class Engine(Protocol):
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file a `sqlite:///` URL names; None for another kind of URL."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
+    """The file a `sqlite:///` URL names; None for a PostgreSQL one, ValueError for any other."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(f"{url!r} is no database; {_URLS}") from None
+    kind = parsed.get_backend_name()
+    if kind in ("postgresql", "postgres"):
         return None
+    if kind != "sqlite":
+        raise ValueError(f"Penstock does not speak {kind}; {_URLS}")
     if not parsed.database:
         raise ValueError(f"{url} names no file; write sqlite:////absolute/path.db")
     return Path(parsed.database).expanduser().absolute()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from penstock.core.errors import Unavailable
 from penstock.store.engines import sqlite
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,17 @@ class SchemaIsOld(RuntimeError):
 
 
 def upgrade_sqlite(path: Path) -> None:
-    """Create or upgrade the schema of a SQLite file; an upgrade is preceded by a backup."""
+    """Create or upgrade the schema of a SQLite file; an upgrade is preceded by a backup.
+
+    Raises Unavailable when the file cannot be used.
+    """
+    try:
+        _upgrade_sqlite(path)
+    except sqlite3.Error as e:
+        raise Unavailable(f"{path} cannot be used: {e}") from e
+
+
+def _upgrade_sqlite(path: Path) -> None:
     connection = sqlite.connect(path)
     try:
         current = _sqlite_revision(connection)
@@ -43,11 +54,25 @@ def upgrade_sqlite(path: Path) -> None:
 
 
 def upgrade_postgres(url: str, *, explicitly: bool = False) -> None:
-    """Create the schema in an empty PostgreSQL database; upgrade it only when asked explicitly."""
+    """Create the schema in an empty PostgreSQL database; upgrade it only when asked explicitly.
+
+    Raises SchemaIsOld when it was not asked, Unavailable when the database cannot be reached.
+    """
+    import psycopg
+
+    from penstock.store.engines import postgres
+
+    try:
+        _upgrade_postgres(url, explicitly)
+    except psycopg.Error as e:
+        raise postgres.translate(e) from e
+
+
+def _upgrade_postgres(url: str, explicitly: bool) -> None:
     import psycopg
     from sqlalchemy import create_engine
 
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
         row = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
         current = None
         if row and row[0]:
