@@ -116,7 +116,7 @@ def _postgres_text(table: Table, tail: str) -> tuple[str, list[str]]:
     # `true` keeps a following ON CONFLICT from being read as a join condition
     return (
         f"INSERT INTO {table.name} ({columns}) SELECT {columns} "
-        f"FROM json_to_recordset(%s) AS t({typed}) WHERE true {tail}",
+        f"FROM json_to_recordset($1) AS t({typed}) WHERE true {tail}",
         names,
     )
 

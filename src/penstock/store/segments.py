@@ -295,7 +295,7 @@ def _make_partitions(tx: Transaction, kind: Kind, day: int) -> None:
     tx.run_rows("SELECT pg_advisory_xact_lock(7364657)", ())
     for table in kind.tables:
         name = f"{table.name}_{day}"
-        if tx.run_rows("SELECT 1 FROM pg_class WHERE oid = to_regclass(%s)", (name,)):
+        if tx.run_rows("SELECT 1 FROM pg_class WHERE oid = to_regclass($1)", (name,)):
             continue
         tx.run(text(f"CREATE TABLE {name} (LIKE {table.name} INCLUDING ALL)"))
         tx.run(text(f"ALTER TABLE {table.name} ATTACH PARTITION {name} FOR VALUES IN ({day})"))
@@ -304,7 +304,7 @@ def _make_partitions(tx: Transaction, kind: Kind, day: int) -> None:
 def _partitions(tx: Transaction, table: Table) -> list[int]:
     found: Iterable[Any] = tx.run_rows(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-        "WHERE i.inhparent = %s::regclass",
+        "WHERE i.inhparent = $1::regclass",
         (table.name,),
     )
     return sorted(int(name.rpartition("_")[2]) for (name,) in found)

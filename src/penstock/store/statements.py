@@ -33,7 +33,8 @@ class _SqliteCompiler(SQLiteCompiler):
 
 SQLITE: Dialect = sqlite.dialect(paramstyle="qmark")
 SQLITE.statement_compiler = _SqliteCompiler
-POSTGRES: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy
+#: numbered parameters, which PostgreSQL itself reads: nothing has to parse the text for each call
+POSTGRES: Dialect = postgresql.psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy
 
 
 def _bytes_to_id(value: bytes) -> UUID:
@@ -71,7 +72,6 @@ class Rendered:
         "binds",
         "constants",
         "decodes",
-        "named",
         "row_type",
         "sql",
     )
@@ -80,7 +80,6 @@ class Rendered:
         compiled = expression.compile(dialect=dialect)
         assert isinstance(compiled, SQLCompiler)
         self.sql = str(compiled)
-        self.named = dialect is POSTGRES
         self._fast: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None = None
         self._constants: dict[int, Any] = {}
         names = list(compiled.positiontup or ())
@@ -112,19 +111,14 @@ class Rendered:
             ]
 
     def arguments(self, params: Mapping[str, Any]) -> Any:
-        """The driver's parameters: a tuple for SQLite, a dictionary for PostgreSQL."""
-        constants = self.constants
-        if self.named:
-            return {**constants, **params} if constants else params
+        """The driver's parameters, in the order in which the text wants them."""
         if self._fast is not None:
             return self._fast(params)
-        values = {**constants, **params} if params else constants
+        values = {**self.constants, **params} if params else self.constants
         return tuple([_BINDS[bind](values[n]) if bind else values[n] for n, bind in self.binds])
 
     def compile_arguments(self) -> None:
         """Make `arguments` one expression, which is worth it for a statement that is kept."""
-        if self.named:
-            return
         parts = []
         for place, (name, bind) in enumerate(self.binds):
             if name in self.constants:

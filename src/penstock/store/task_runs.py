@@ -58,7 +58,7 @@ def _postgres_by_keys() -> Statement:
 
 
 _SELECT_BY_KEYS = {"sqlite": _sqlite_by_keys(), "postgresql": _postgres_by_keys()}
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _SELECT_HOLDER = Statement(
     select(flow_run.c.state_type, flow_run.c.attempt_id, flow_run.c.attempt_expires_at).where(
         flow_run.c.id == bindparam("id")

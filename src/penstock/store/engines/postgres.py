@@ -25,7 +25,12 @@ def connect(url: str, *, statement_seconds: int = 10) -> psycopg.Connection[Any]
     """A connection in autocommit mode whose times are UTC and whose statements are bounded."""
     options = f"-c timezone=UTC -c statement_timeout={statement_seconds}s -c lock_timeout=5s"
     return psycopg.connect(
-        url, autocommit=True, prepare_threshold=2, options=options, connect_timeout=5
+        url,
+        autocommit=True,
+        prepare_threshold=2,
+        options=options,
+        connect_timeout=5,
+        cursor_factory=psycopg.RawCursor,
     )
 
 
@@ -51,7 +56,7 @@ class PostgresEngine:
         on_commit: Callable[[list[Any]], None],
         *,
         readers: int = 4,
-        writers: int = 8,
+        writers: int = 5,
         listener: StatementListener | None = None,
     ) -> None:
         self.url = url
