@@ -252,9 +252,7 @@ def create_flow_run(tx: Transaction, prepared: PreparedRun) -> tuple[dict[str, A
     """
     run, state = prepared.run, prepared.state
     queue = prepared.queue
-    if queue is not None and queue.id is None:
-        queue.id = insert_work_queue_if_missing(tx, queue.pool_id, queue.name, prepared.now)
-        run["work_queue_id"] = queue.id
+    run["work_queue_id"] = _queue_id(tx, prepared)
     values = RunValues(**run)
     told = state_event(values, state, None, run["run_count"])
     row = state_values(state, run["id"])
@@ -274,6 +272,14 @@ def create_flow_run(tx: Transaction, prepared: PreparedRun) -> tuple[dict[str, A
         work_pool_name=None if queue is None else queue.pool_name,
     )
     return shape, True
+
+
+def _queue_id(tx: Transaction, prepared: PreparedRun) -> UUID | None:
+    """The queue's id; the queue is made if it is missing. Remembers nothing: units run again."""
+    queue = prepared.queue
+    if queue is None or queue.id is not None:
+        return None if queue is None else queue.id
+    return insert_work_queue_if_missing(tx, queue.pool_id, queue.name, prepared.now)
 
 
 def prepare_flow_runs_of_deployment(
@@ -305,9 +311,7 @@ def create_flow_runs(
         return [p for p in prepared if isinstance(p, PenstockServerError)]
     new = []
     for p in runs:
-        if p.queue is not None and p.queue.id is None:
-            queue_id = insert_work_queue_if_missing(tx, p.queue.pool_id, p.queue.name, p.now)
-            p.queue.id = p.run["work_queue_id"] = queue_id
+        p.run["work_queue_id"] = _queue_id(tx, p)
         told = state_event(RunValues(**p.run), p.state, None, p.run["run_count"])
         new.append((p.run, state_values(p.state, p.run["id"]), p.tags, told))
     deployment_id, revision = runs[0].run["deployment_id"], runs[0].revision
