@@ -5,7 +5,7 @@ Lives in the event loop; nothing here waits for storage.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 #: what may wait for one subscriber; the rest is dropped
 MAX_WAITING = 256
+#: events that a listener who asks for the past gets from here, not from the store
+MAX_RECENT = 1000
 #: a run due later than this needs no timer: whoever polls then looks in the database first
 TIMER_SECONDS = 60.0
 
@@ -51,15 +53,18 @@ class Subscription(Generic[T]):
 class Topic(Generic[T]):
     """A stream of items and its listeners."""
 
-    def __init__(self) -> None:
+    def __init__(self, recent: int = 0) -> None:
         self._subscriptions: set[Subscription[T]] = set()
+        #: the last items, which may not have reached their store yet
+        self.recent: deque[T] = deque(maxlen=recent)
 
     def __bool__(self) -> bool:
         """Whether anybody listens."""
         return bool(self._subscriptions)
 
-    def publish(self, items: Iterable[T]) -> None:
+    def publish(self, items: Sequence[T]) -> None:
         """Offer items to every listener, in order."""
+        self.recent.extend(items)
         if not self._subscriptions:
             return
         for item in items:
@@ -107,26 +112,26 @@ class DueRuns:
 
     def __init__(self) -> None:
         self._waiters: dict[UUID, deque[Waiter]] = {}
+        self._slot_waiters: dict[UUID, deque[Waiter]] = {}
 
     @contextmanager
-    def waiter(self, queue_ids: Iterable[UUID]) -> Iterator[Waiter]:
-        """Wait inside the block for runs of these queues.
+    def waiter(
+        self, queue_ids: Iterable[UUID], slot_queue_ids: Iterable[UUID] = ()
+    ) -> Iterator[Waiter]:
+        """Wait inside the block for runs of these queues, and for slots that those queues free.
 
         Enter it before looking in the database, so that a run that comes in between is not missed.
         A wake-up that was not used goes to the next waiter.
         """
-        ids = list(queue_ids)
+        ids, slot_ids = list(queue_ids), list(slot_queue_ids)
         waiter = Waiter()
-        for id in ids:
-            self._waiters.setdefault(id, deque()).append(waiter)
+        _join(self._waiters, ids, waiter)
+        _join(self._slot_waiters, slot_ids, waiter)
         try:
             yield waiter
         finally:
-            for id in ids:
-                queue = self._waiters[id]
-                queue.remove(waiter)
-                if not queue:
-                    del self._waiters[id]
+            _leave(self._waiters, ids, waiter)
+            _leave(self._slot_waiters, slot_ids, waiter)
             if waiter.is_woken:
                 self._pass_on(ids)
 
@@ -143,6 +148,19 @@ class DueRuns:
         elif wait <= TIMER_SECONDS:
             asyncio.get_running_loop().call_later(wait, self._wake_one, queue_id)
 
+    def wake_all(self, queue_ids: Iterable[UUID]) -> None:
+        """These queues have changed: all who wait for them look again."""
+        for id in queue_ids:
+            for waiter in self._waiters.get(id, ()):
+                waiter.wake()
+
+    def free_slot(self, queue_id: UUID) -> None:
+        """A run of that queue has given its slot back: one who waits for that looks again."""
+        for waiter in self._slot_waiters.get(queue_id, ()):
+            if not waiter.is_woken:
+                waiter.wake()
+                return
+
     def _wake_one(self, queue_id: UUID) -> bool:
         for waiter in self._waiters.get(queue_id, ()):
             if not waiter.is_woken:
@@ -156,12 +174,27 @@ class DueRuns:
                 return
 
 
+Waiters = dict[UUID, deque[Waiter]]
+
+
+def _join(lines: Waiters, ids: Iterable[UUID], waiter: Waiter) -> None:
+    for id in ids:
+        lines.setdefault(id, deque()).append(waiter)
+
+
+def _leave(lines: Waiters, ids: Iterable[UUID], waiter: Waiter) -> None:
+    for id in ids:
+        lines[id].remove(waiter)
+        if not lines[id]:
+            del lines[id]
+
+
 class Hub:
     """The one of this server."""
 
     def __init__(self) -> None:
         #: events as the wire has them
-        self.events: Topic[dict[str, Any]] = Topic()
+        self.events: Topic[dict[str, Any]] = Topic(MAX_RECENT)
         #: log lines as the wire has them
         self.logs: Topic[dict[str, Any]] = Topic()
         self.due = DueRuns()

@@ -5,9 +5,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
+from penstock.contract.rest.events import Event
 from penstock.contract.rest.logs import LogCreate
+from penstock.core.errors import InvalidInput
+from penstock.core.task_run_rules import TaskRunReport, read_task_run_report
 from penstock.operations.hub import Hub
+from penstock.operations.task_runs import record_task_run_events
 from penstock.store.database import Database
 from penstock.store.events import event_rows, insert_events
 from penstock.store.grouped import GroupedRows
@@ -18,8 +23,9 @@ from penstock.store.segments import EVENTS, LOGS, SegmentStore, open_segments
 class Streams:
     """The hub and the two stores of this server."""
 
-    def __init__(self, logs: SegmentStore, events: SegmentStore) -> None:
+    def __init__(self, db: Database, logs: SegmentStore, events: SegmentStore) -> None:
         self.hub = Hub()
+        self._db = db
         self.logs = logs
         self.events = events
         self._new_logs = GroupedRows(self._insert_logs)
@@ -30,6 +36,22 @@ class Streams:
         if self.hub.logs:
             self.hub.logs.publish(live_log_shapes(lines, now))
         await self._new_logs.add(log_rows(lines, now, self.logs.dialect), now)
+
+    async def create_events(
+        self, events: Sequence[Event], now: datetime, attempt: UUID | None = None
+    ) -> None:
+        """Take in what a client sent: record task runs, publish, store; returns when committed.
+
+        Raises Gone, and takes nothing in, when `attempt` no longer executes the events' flow run;
+        InvalidInput when an event that reports a task run cannot be read.
+        """
+        shapes = [_shape(e, now) for e in events]
+        reports = _reports(shapes)
+        if reports:
+            record = partial(record_task_run_events, reports=reports, now=now, attempt=attempt)
+            await self._db.write(record)
+        self.hub.events.publish(shapes)
+        await self.store_events(shapes, now)
 
     async def store_events(self, events: Sequence[dict[str, Any]], now: datetime) -> None:
         """Store events (as the wire has them); returns when they are committed."""
@@ -49,10 +71,35 @@ class Streams:
         await self.events.write(partial(insert_events, rows=rows), now)
 
 
+def _shape(event: Event, now: datetime) -> dict[str, Any]:
+    return {
+        "occurred": event.occurred,
+        "event": event.event,
+        "resource": event.resource,
+        "related": event.related,
+        "payload": event.payload,
+        "id": event.id,
+        "follows": event.follows,
+        "received": now,
+    }
+
+
+def _reports(shapes: Sequence[dict[str, Any]]) -> list[TaskRunReport]:
+    reports = []
+    for i, shape in enumerate(shapes):
+        try:
+            report = read_task_run_report(shape)
+        except InvalidInput as e:
+            raise InvalidInput(e.message, ("body", i, *e.loc)) from None
+        if report is not None:
+            reports.append(report)
+    return reports
+
+
 @asynccontextmanager
 async def open_streams(db: Database, now: datetime) -> AsyncIterator[Streams]:
     """The streams are open inside the block; leave it before the database is closed."""
-    streams = Streams(await open_segments(db, LOGS), await open_segments(db, EVENTS))
+    streams = Streams(db, await open_segments(db, LOGS), await open_segments(db, EVENTS))
     try:
         await streams.logs.prepare(now)
         await streams.events.prepare(now)

@@ -2,21 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penstock import __version__
-from penstock.api import errors
+from penstock.api import errors, websockets
 from penstock.api.dispatch import Dispatcher
 from penstock.api.gate import Gate, Trust
 from penstock.api.rest import ROUTERS
+from penstock.operations.polls import Polls
+from penstock.operations.streams import open_streams
 from penstock.server.settings import Settings
 from penstock.services import LOOPS
-from penstock.services.loop import Leases, run_loop
+from penstock.services.fan_out import fan_out
+from penstock.services.loop import Leases, Loop, run_loop
+from penstock.services.retention import retention_loop
 from penstock.store.api_keys import select_api_key_exists
 from penstock.store.database import Database
 from penstock.store.transaction import StatementListener
@@ -67,6 +72,7 @@ class Server:
         errors.install(self.api)
         for router in ROUTERS:
             self.api.include_router(router, prefix="/api")
+        websockets.install(self.api)
         self.activity = Activity(Gate(Dispatcher(self.api, ROUTERS, "/api"), self.trust))
         self.app: ASGIApp = self.activity
 
@@ -84,18 +90,26 @@ class Server:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
             self.api.state.database = self.database
+            streams = await stack.enter_async_context(
+                open_streams(self.database, datetime.now(UTC))
+            )
+            self.api.state.streams = streams
+            self.api.state.polls = polls = Polls(self.database)
+            stack.push_async_callback(polls.close)
+            await stack.enter_async_context(fan_out(self.database, streams).running())
             if self.settings.services:
-                await stack.enter_async_context(running_loops(self.database))
+                loops = [*LOOPS, retention_loop(streams)]
+                await stack.enter_async_context(running_loops(self.database, loops))
             yield
 
 
 @asynccontextmanager
-async def running_loops(db: Database) -> AsyncIterator[None]:
+async def running_loops(db: Database, loops: Sequence[Loop]) -> AsyncIterator[None]:
     """The background loops run inside the block."""
-    leases = Leases(db, [loop.name for loop in LOOPS])
+    leases = Leases(db, [loop.name for loop in loops])
     await leases.start()
     tasks = [asyncio.create_task(leases.keep(), name="leases")]
-    tasks += [asyncio.create_task(run_loop(db, leases, x), name=x.name) for x in LOOPS]
+    tasks += [asyncio.create_task(run_loop(db, leases, x), name=x.name) for x in loops]
     try:
         yield
     finally:

@@ -67,6 +67,18 @@ _SELECT_SETTLED = Statement(
     .limit(1000)
 )
 _DELETE_UP_TO = Statement(delete(outbox).where(outbox.c.seq <= bindparam("seq")))
+_DELETE_SETTLED = Statement(
+    delete(outbox).where(
+        tuple_(outbox.c.xid, outbox.c.seq)
+        <= tuple_(bindparam("xid", type_=BigInteger), bindparam("seq", type_=BigInteger))
+    )
+)
+# Below this number every transaction has ended.
+_SETTLED_BELOW = Statement(
+    select(
+        cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger).label("xid")
+    )
+)
 _LAST = Statement(select(func.coalesce(func.max(outbox.c.seq), literal(0))))
 
 
@@ -87,6 +99,16 @@ def select_untold(tx: Transaction, after: int, after_xid: int = 0) -> list[Told]
     else:
         rows = tx.rows(_SELECT, after=after)
     return [Told(r.seq, r.kind, documents.load(r.body), r.xid) for r in rows]
+
+
+def select_settled_place(tx: Transaction) -> tuple[int, int]:
+    """The place, as (xid, seq), up to which the outbox is settled now (PostgreSQL only)."""
+    return int(tx.value(_SETTLED_BELOW)) - 1, 2**62
+
+
+def delete_settled(tx: Transaction, xid: int, seq: int) -> int:
+    """Remove rows up to and including that place, which all servers have read (PostgreSQL)."""
+    return tx.run(_DELETE_SETTLED, xid=xid, seq=seq)
 
 
 def delete_told(tx: Transaction, up_to: int) -> int:
