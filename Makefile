@@ -1,7 +1,7 @@
 # Everything a newcomer or CI does. Bare `make` prints this list.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check bench dev fmt lint format-check types imports lock clean
+.PHONY: help setup demo test test-fast check bench bench-quick dev fmt lint format-check types imports lock clean
 
 BIN := .venv/bin
 READY := .venv/.complete
@@ -9,6 +9,10 @@ READY := .venv/.complete
 WORKERS ?= 2
 #: more options for pytest: `make test PYTEST="-k create"`
 PYTEST ?=
+#: options for the benchmark: `make bench BENCH=--help`
+BENCH ?=
+#: more options for the benchmark: `make bench BENCH="--runs 1000000"`
+BENCH ?=
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -53,7 +57,11 @@ types: $(READY)  ## Check the types strictly (mypy)
 
 bench: $(READY)  ## Measure against the budgets; writes docs/performance.md
 	@echo "bench: our figures on SQLite and PostgreSQL beside the budgets"
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python -m bench --write $(BENCH)
+
+bench-quick: $(READY)  ## Look in two minutes whether every measurement works; the figures are rough
+	@echo "bench-quick: short repetitions, nothing is written"
+	@$(BIN)/python -m bench --quick $(BENCH)
 
 dev: $(READY)  ## Serve from ./.dev, restarting when the code changes
 	@echo "dev: http://127.0.0.1:4200/docs, data in ./.dev, restarts when src/ changes"
