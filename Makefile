@@ -9,8 +9,6 @@ READY := .venv/.complete
 WORKERS ?= 2
 #: more options for pytest: `make test PYTEST="-k create"`
 PYTEST ?=
-#: options for the benchmark: `make bench BENCH=--help`
-BENCH ?=
 #: more options for the benchmark: `make bench BENCH="--runs 1000000"`
 BENCH ?=
 
