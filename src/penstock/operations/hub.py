@@ -100,7 +100,8 @@ class Waiter:
     async def wait(self, seconds: float) -> bool:
         """True once a run is due; False after so many seconds without one."""
         try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
         except TimeoutError:
             return False
         self._woken.clear()

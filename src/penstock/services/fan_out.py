@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from penstock.core.errors import PenstockServerError
@@ -18,7 +18,7 @@ from penstock.operations.streams import Streams
 from penstock.services.loop import Leases
 from penstock.services.teller import RETRY_SECONDS, EventKeeper, Teller
 from penstock.store.database import Database
-from penstock.store.engines.notices import Notices
+from penstock.store.engines.notices import Notices, end_tasks
 from penstock.store.outbox import (
     Told,
     delete_settled,
@@ -62,7 +62,7 @@ class LocalFanOut:
             yield
         finally:
             self._db.subscribers.remove(self._on_commit)
-            await _end(tasks)
+            await end_tasks(tasks)
             await self._publish_waiting()
             await self._keeper.finish()
             await self._remove()
@@ -145,7 +145,7 @@ class SharedFanOut:
             yield
         finally:
             self._db.subscribers.remove(self._on_commit)
-            await _end(tasks)
+            await end_tasks(tasks)
             await self._notices.stop()
             await self._tell_new()
             if self._keeper is not None:
@@ -169,10 +169,9 @@ class SharedFanOut:
             except PenstockServerError as e:
                 logger.warning("The outbox cannot be read now: %s", e)
                 await asyncio.sleep(RETRY_SECONDS)
-            try:
-                await asyncio.wait_for(self._new.wait(), SAFETY_SECONDS)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SAFETY_SECONDS):
+                    await self._new.wait()
 
     async def _tell_new(self) -> None:
         while told := await self._read_after(self._place):
@@ -210,7 +209,7 @@ class SharedFanOut:
     async def _stop_keeping(self) -> None:
         assert self._keeper is not None
         assert self._keeping is not None
-        await _end([self._keeping])
+        await end_tasks([self._keeping])
         await self._keeper.finish()
         self._keeper = self._keeping = None
         self._reached.clear()
@@ -231,12 +230,6 @@ class SharedFanOut:
 
 def _place_of(told: list[Told]) -> Place:
     return told[-1].xid, told[-1].seq
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def fan_out(db: Database, streams: Streams) -> LocalFanOut | SharedFanOut:

@@ -111,7 +111,8 @@ async def _until_due(loop: Loop) -> None:
         await asyncio.sleep(loop.every_seconds)
         return
     try:
-        await asyncio.wait_for(loop.wake.wait(), loop.every_seconds)
+        async with asyncio.timeout(loop.every_seconds):
+            await loop.wake.wait()
     except TimeoutError:
         return
     loop.wake.clear()

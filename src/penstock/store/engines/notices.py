@@ -6,7 +6,7 @@ each server sends at most one per 10 ms, on a connection of its own.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
 
@@ -17,6 +17,18 @@ COALESCE_SECONDS = 0.01
 RECONNECT_SECONDS = 1.0
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+
+async def end_tasks(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel tasks and return once they have ended.
+
+    Asks more than once: in Python 3.11 `asyncio.wait_for`, which psycopg uses, can swallow it.
+    """
+    while waiting := [t for t in tasks if not t.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=0.2)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Notices:
@@ -39,9 +51,7 @@ class Notices:
 
     async def stop(self) -> None:
         """Close both connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     async def _keep_connected(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         while True:
