@@ -4,12 +4,13 @@ Remembering is safe because a run is written only while its deployment still has
 it was prepared from.
 """
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from penstock.core import documents
-from penstock.core.errors import Conflict, InvalidInput, NotFound
+from penstock.core.errors import Conflict, InvalidInput, NotFound, PenstockServerError
 from penstock.core.parameter_schemas import (
     CompiledSchema,
     JobTemplate,
@@ -18,6 +19,8 @@ from penstock.core.parameter_schemas import (
 from penstock.store.deployments import select_deployment_facts
 from penstock.store.statements import Row
 from penstock.store.transaction import Transaction
+
+T = TypeVar("T")
 
 #: deployments remembered per process; the longest remembered are forgotten first
 REMEMBERED = 2000
@@ -90,6 +93,19 @@ def deployment_facts(tx: Transaction, id: UUID) -> DeploymentFacts:
         while len(remembered) > REMEMBERED:
             remembered.pop(next(iter(remembered)), None)
     return facts
+
+
+def with_deployment_facts(tx: Transaction, id: UUID, use: Callable[[DeploymentFacts], T]) -> T:
+    """What `use` makes of a deployment's facts; a refusal counts only if the facts are current."""
+    facts = deployment_facts(tx, id)
+    try:
+        return use(facts)
+    except PenstockServerError:
+        row = select_deployment_facts(tx, id)
+        if row is not None and row.revision == facts.revision:
+            raise
+    forget(tx, id)
+    return use(deployment_facts(tx, id))
 
 
 def forget(tx: Transaction, id: UUID) -> None:

@@ -10,7 +10,7 @@ from penstock.core import documents
 from penstock.core.errors import BadRequest, NotFound
 from penstock.core.names import random_name
 from penstock.core.states import StateType
-from penstock.operations.deployment_facts import deployment_facts
+from penstock.operations.deployment_facts import with_deployment_facts
 from penstock.store.flow_runs import replace_tags, select_flow_run_facts, update_flow_run
 from penstock.store.statements import Row
 from penstock.store.transaction import Transaction
@@ -46,7 +46,8 @@ def prepare_flow_run_update(
         columns |= _policy_columns(body)
     if "job_variables" in sent and body.job_variables is not None:
         _check_may_change_job(row)
-        deployment_facts(tx, row.deployment_id).check_job_variables(body.job_variables)
+        given = body.job_variables
+        with_deployment_facts(tx, row.deployment_id, lambda facts: facts.check_job_variables(given))
         columns["job_variables"] = documents.dump(body.job_variables)
     tags = list(dict.fromkeys(body.tags)) if "tags" in sent else None
     if tags is not None:

@@ -15,7 +15,12 @@ from penstock.core.flow_run_rules import decide_flow_run_state
 from penstock.core.ids import new_id
 from penstock.core.names import random_name
 from penstock.core.states import State, StateType, make_state
-from penstock.operations.deployment_facts import DeploymentFacts, deployment_facts, forget
+from penstock.operations.deployment_facts import (
+    DeploymentFacts,
+    deployment_facts,
+    forget,
+    with_deployment_facts,
+)
 from penstock.operations.flow_run_states import column_changes, proposed_state, state_event
 from penstock.operations.hydration import hydrated_parameters
 from penstock.store.flow_runs import (
@@ -79,7 +84,14 @@ def prepare_flow_run_of_deployment(
     (409) for parameters the schema refuses, InvalidInput (422) for job variables, BadRequest (400)
     for a queue's name without a pool.
     """
-    facts = deployment_facts(tx, deployment_id)
+    return with_deployment_facts(
+        tx, deployment_id, lambda facts: _prepare_with(tx, facts, body, now)
+    )
+
+
+def _prepare_with(
+    tx: Transaction, facts: DeploymentFacts, body: DeploymentFlowRunCreate, now: datetime
+) -> PreparedRun:
     parameters, parameters_text = hydrated_parameters(tx, facts.parameters | body.parameters)
     enforce = body.enforce_parameter_schema
     if facts.enforce_parameter_schema if enforce is None else enforce:

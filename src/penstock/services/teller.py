@@ -23,6 +23,9 @@ RETRY_SECONDS = 1.0
 #: names may change (a queue's can), so they are not remembered for longer
 NAMES_SECONDS = 60.0
 
+#: states whose runs count towards the limits of queue and pool
+_HOLD_SLOT = ("PENDING", "RUNNING")
+
 Mark = TypeVar("Mark")
 
 
@@ -38,13 +41,20 @@ class Teller:
         self._woken: set[str] = set()
 
     def wake(self, told: Sequence[Told], *, early: bool = False) -> None:
-        """Wake those who wait for runs that became due. `early`: the row will be read as well."""
+        """Wake those who wait for runs that became due, or for slots that were freed.
+
+        `early`: the rows will be read as well.
+        """
         now = datetime.now(UTC)
         for kind, body in _single(told):
             if kind not in (NEW_STATE, NEW_SCHEDULED_RUN):
                 continue
-            run, state = body["run"], body["state"]
-            if state["type"] != "SCHEDULED" or run["work_queue_id"] is None:
+            run, state, previous = body["run"], body["state"], body["from"]
+            if run["work_queue_id"] is None:
+                continue
+            if previous and previous["type"] in _HOLD_SLOT and state["type"] not in _HOLD_SLOT:
+                self._hub.due.free_slot(as_id(run["work_queue_id"]))
+            if state["type"] != "SCHEDULED":
                 continue
             if early:
                 self._woken.add(str(state["id"]))

@@ -14,18 +14,22 @@ from penstock.api.rest import (
     server,
     task_run_states,
     task_runs,
+    work_pools,
+    work_queues,
 )
 
 ROUTERS = [
     deployments.router,
     deployment_lists.router,
     flow_runs.router,
+    work_pools.router,
     flow_run_lists.router,
     flow_run_changes.router,
     flow_run_states.router,
     flows.router,
     events.router,
     logs.router,
+    work_queues.router,
     attempts.router,
     task_runs.router,
     task_run_states.router,
