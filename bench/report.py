@@ -189,8 +189,10 @@ goes on for minutes. The load generator and PostgreSQL share the machine with th
 - Large tables are filled by SQL with the server stopped: copies of one run made over HTTP, with
   new ids, names and times, and on PostgreSQL a `VACUUM ANALYZE`. The runs of the queue that is
   polled were due ten minutes ago; completed runs are spread over 24 hours.
-- "Flow not seen": the first run of a deployment whose file no process of the worker has loaded.
-  "Flow seen": the run after it.
+- Create -> first line goes through the process worker. "Flow not seen": the first run of a
+  deployment whose file no process of the worker has loaded; "flow seen": the run after it; "new
+  interpreter": a flow whose import leaves a file open, so that no process can be forked from one
+  that has it loaded.
 - Overhead per task: a flow that calls a recorded task so often, less the same flow calling the
   plain function, until all is sent; the server runs.
 - Processor and memory are of the server's processes; those of PostgreSQL are not counted.
