@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, and_, bindparam, cast, delete, func, select
+from sqlalchemy import Text, bindparam, cast, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import JSON
 
 from penstock.core import documents
@@ -38,23 +38,25 @@ _UNSAID: dict[str, Any] = dict.fromkeys(_COLUMNS) | {
 }
 
 
-def _by_keys(keys: Any, task_key: Any, dynamic_key: Any) -> Select[Any]:
+def _by_keys(keys: Any, task_key: Any, dynamic_key: Any) -> Statement:
+    # Not a join: without statistics SQLite would read all of the flow run for each key.
     of_run = task_run.c.flow_run_id == bindparam("flow_run_id", type_=task_run.c.id.type)
-    same = and_(task_run.c.task_key == task_key, task_run.c.dynamic_key == dynamic_key)
-    return select(task_run).select_from(keys.join(task_run, and_(of_run, same)))
+    wanted = select(task_key, dynamic_key).select_from(keys)
+    same = tuple_(task_run.c.task_key, task_run.c.dynamic_key).in_(wanted)
+    return Statement(select(task_run).where(of_run, same))
 
 
 def _sqlite_by_keys() -> Statement:
     keys = func.json_each(bindparam("keys")).table_valued("value", name="keys")
     part = keys.c.value.op("->>", return_type=Text())
-    return Statement(_by_keys(keys, part("$[0]"), part("$[1]")))
+    return _by_keys(keys, part("$[0]"), part("$[1]"))
 
 
 def _postgres_by_keys() -> Statement:
     each = func.json_array_elements(cast(bindparam("keys"), JSON))
     keys = each.table_valued("value", name="keys")
     part = cast(keys.c.value, JSON).op("->>", return_type=Text())
-    return Statement(_by_keys(keys, part(0), part(1)))
+    return _by_keys(keys, part(0), part(1))
 
 
 _SELECT_BY_KEYS = {"sqlite": _sqlite_by_keys(), "postgresql": _postgres_by_keys()}
