@@ -11,7 +11,12 @@ from penstock.core.errors import BadRequest, NotFound
 from penstock.core.names import random_name
 from penstock.core.states import StateType
 from penstock.operations.deployment_facts import with_deployment_facts
-from penstock.store.flow_runs import replace_tags, select_flow_run_facts, update_flow_run
+from penstock.store.flow_runs import (
+    replace_tags,
+    select_flow_run_facts,
+    select_flow_run_labels,
+    update_flow_run,
+)
 from penstock.store.statements import Row
 from penstock.store.transaction import Transaction
 
@@ -96,5 +101,7 @@ def update_flow_run_labels(
     tx: Transaction, id: UUID, labels: dict[str, Any], now: datetime
 ) -> None:
     """Add labels to a run's, those of the same name replaced. Raises NotFound."""
-    merged = documents.load(_row(tx, id).labels) | labels
-    update_flow_run(tx, id, {"labels": documents.dump(merged), "updated": now})
+    known = select_flow_run_labels(tx, id)
+    if known is None:
+        raise NotFound(f"There is no flow run {id}")
+    update_flow_run(tx, id, {"labels": documents.dump(known | labels), "updated": now})

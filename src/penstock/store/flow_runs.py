@@ -510,6 +510,15 @@ def _update_columns(columns: tuple[str, ...]) -> Statement:
     )
 
 
+_SELECT_LABELS = Statement(select(flow_run.c.labels).where(flow_run.c.id == bindparam("id")))
+
+
+def select_flow_run_labels(tx: Transaction, id: UUID) -> dict[str, Any] | None:
+    """A run's labels; None when there is no such run."""
+    text = tx.value(_SELECT_LABELS, id=id)
+    return None if text is None else documents.load(text)
+
+
 def update_flow_run(tx: Transaction, id: UUID, changes: Mapping[str, Any]) -> int:
     """Set columns of a run; 0 when it is not there."""
     params = {f"new_{k}": v for k, v in changes.items()}
