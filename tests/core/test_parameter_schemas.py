@@ -204,3 +204,13 @@ def test_a_template_needs_both_parts_and_every_variable_it_uses(template: Any) -
     with pytest.raises(InvalidInput) as raised:
         check_job_template(template)
     assert raised.value.loc[:2] == ("body", "base_job_template")
+
+
+@pytest.mark.timeout(5, method="thread")  # collecting every problem of these took a minute
+def test_much_wrong_data_is_refused_at_once() -> None:
+    choices = [
+        {"type": "object", "properties": {"a": {"const": i}}, "required": ["b"]} for i in range(100)
+    ]
+    items = {"type": "array", "items": {"anyOf": choices}}
+    schema = compile_parameter_schema({"type": "object", "properties": {"x": items}})
+    assert len(schema.problems({"x": [{"a": 1}] * 5000})) == 1

@@ -6,6 +6,7 @@ Compiling is apart from validating, so that callers keep what is compiled.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ReferencingError
@@ -19,6 +20,8 @@ BACKTRACK_LIMIT = 100_000
 PATTERN_SIZE = 1_000_000
 _TEMPLATE = ("body", "base_job_template")
 MAX_PROBLEMS = 20
+#: parts of a schema times parts of a document, up to which all problems are collected
+MAX_COLLECTED = 50_000
 MAX_DEPTH = 100
 
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -74,6 +77,7 @@ class CompiledSchema:
         try:
             _References(schema).visit(schema, (), 0)
             relaxed = _Relaxation(null_for_defaults).applied(schema)
+            self._size = _size(relaxed)
             self._whole = _compiled(relaxed)
             self._partial = _compiled(_without_required(relaxed))
         except (SchemaError, ReferencingError, ValueError, TypeError) as e:
@@ -83,17 +87,21 @@ class CompiledSchema:
     def problems(self, values: Any, *, required: bool = True) -> list[Problem]:
         """What is wrong with the values, at most 20 problems. Empty: nothing.
 
-        With `required` false a missing value is no problem.
+        With `required` false a missing value is no problem. Of much wrong data only the first
+        problem is told: collecting them all could take minutes.
         """
         validator = self._whole if required else self._partial
         if validator.is_valid(values):
             return []
-        problems: list[Problem] = []
-        for error in validator.iter_errors(values):
-            problems.append(_problem(error))
-            if len(problems) == MAX_PROBLEMS:
-                break
-        return problems
+        if self._size * _size(values) <= MAX_COLLECTED:
+            return [
+                _problem(error) for error in islice(validator.iter_errors(values), MAX_PROBLEMS)
+            ]
+        try:
+            validator.validate(values)
+        except SchemaError as e:
+            return [_problem(e)]
+        return []
 
 
 def compile_parameter_schema(schema: Any) -> CompiledSchema:
@@ -181,6 +189,15 @@ def _problem(error: SchemaError) -> Problem:
     if error.kind.name == "required" and isinstance(missing, str):
         return Problem((*path, missing), "this is required")
     return Problem(path, message if len(message) <= 500 else f"{message[:500]}…")
+
+
+def _size(value: Any) -> int:
+    """How many values there are in a value, itself included."""
+    if isinstance(value, Mapping):
+        return 1 + sum(map(_size, value.values()))
+    if isinstance(value, (list, tuple)):
+        return 1 + sum(map(_size, value))
+    return 1
 
 
 def _compiled(schema: Any) -> Draft202012Validator:
