@@ -10,13 +10,14 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 _new = object.__new__
 _set = object.__setattr__
+_UNKNOWN = SafeUUID.unknown
 
 
 def id_of_int(value: int) -> UUID:
     """The UUID of that number, in a third of the time that `UUID(int=…)` takes."""
     made: UUID = _new(UUID)
     _set(made, "int", value)
-    _set(made, "is_safe", SafeUUID.unknown)
+    _set(made, "is_safe", _UNKNOWN)
     return made
 
 

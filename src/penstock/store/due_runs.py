@@ -27,6 +27,7 @@ _due_at = flow_run.c.next_scheduled_start_time
 _SCHEDULED: ColumnElement[bool] = literal_column("flow_run.state_type = 'SCHEDULED'")
 #: a run that its own process tries again is nobody else's
 _FOR_ANYBODY = or_(flow_run.c.retry_type.is_(None), flow_run.c.retry_type != "in_process")
+_HIDDEN = {"workspace_id", "schedule_id", "state_timestamp", "attempt_id", "attempt_expires_at"}
 
 _FIRST_DUE = (
     select(_due_at)
@@ -83,7 +84,7 @@ def page_due_runs(
     limit: int,
     now: datetime,
 ) -> FoundRuns:
-    """Runs of a pool's queues (none named: all) due between two times, by queue priority, then time.
+    """Runs of a pool's queues (none named: all) due between two times, by priority, then time.
 
     Raises NotFound for an unknown pool or queue. Limits of pool and queues are kept as far as the
     database shows them now; two polls may give the same run.
@@ -102,7 +103,8 @@ def page_due_runs(
         return found
     busy = [q for q in polled if not q.is_paused and q.first_due is not None]
     due = [q for q in busy if before is None or q.first_due <= before]
-    found.next_at = min((q.first_due for q in busy if q not in due), default=None)
+    later = [q.first_due for q in busy if before is not None and q.first_due > before]
+    found.next_at = min(later, default=None)
     if due and limit:
         is_full = _fill(tx, found, due, _free_slots(tx, queues), (before, after, limit, now))
         if is_full:
@@ -174,9 +176,13 @@ def _fill(
     return is_full
 
 
+#: the columns a worker is shown
+_SHOWN = [c for c in flow_run.c if c.name not in _HIDDEN]
+
+
 @lru_cache(maxsize=4)
 def _due_in_queue(bounded: bool, started: bool) -> Statement:
-    query = select(flow_run).where(
+    query = select(*_SHOWN).where(
         _SCHEDULED, flow_run.c.work_queue_id == bindparam("queue_id"), _FOR_ANYBODY
     )
     if bounded:

@@ -20,6 +20,9 @@ from sqlalchemy.types import Boolean, TypeEngine
 from penstock.core.ids import id_of_int
 from penstock.store.column_types import EPOCH, MICROSECOND, Id, Time, from_microseconds
 
+#: from so many rows on it is quicker to decode columns than rows
+MANY = 8
+
 Row = Any  # a named tuple whose fields are the statement's columns
 Bind = Callable[[Any], Any]
 
@@ -138,6 +141,9 @@ class Rendered:
         make = self.row_type._make
         if not self.decodes:
             return [make(r) for r in raw]
+        raw = list(raw)
+        if len(raw) >= MANY:
+            return [make(r) for r in self._decoded_by_column(raw)]
         out = []
         for r in raw:
             values = list(r)
@@ -146,6 +152,15 @@ class Rendered:
                     values[i] = decode(values[i])
             out.append(make(values))
         return out
+
+    def _decoded_by_column(self, raw: list[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+        """The rows decoded a column at a time, each distinct value once: many rows of a list have
+        the same flow, queue or nothing."""
+        columns = list(zip(*raw, strict=True))
+        for i, decode in self.decodes:
+            known = {v: None if v is None else decode(v) for v in set(columns[i])}
+            columns[i] = tuple([known[v] for v in columns[i]])
+        return zip(*columns, strict=True)
 
 
 def _columns_of(expression: Any) -> list[tuple[str, TypeEngine[Any]]]:
