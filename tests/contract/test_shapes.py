@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter
-from typing_extensions import TypeAliasType
+from typing_extensions import TypeAliasType, is_typeddict
 
 from penstock.contract import enums, rest
 from tests.contract.conformance import compare, enum, resolve
@@ -95,7 +95,7 @@ def _shapes() -> dict[str, Any]:
     for module in pkgutil.iter_modules(rest.__path__):
         for name, value in vars(importlib.import_module(f"{rest.__name__}.{module.name}")).items():
             is_model = isinstance(value, type) and issubclass(value, BaseModel)
-            if is_model or isinstance(value, TypeAliasType):
+            if is_model or is_typeddict(value) or isinstance(value, TypeAliasType):
                 found[name] = value
     return found
 
