@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select, union_all
+from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from penstock.contract.enums import FlowRunSort, StateType
@@ -96,10 +96,12 @@ def _page_of_ids(
         query = _sorted(select(_RUN.id).where(*conditions, start.condition), sort)
         query = query.with_hint(flow_run, f"INDEXED BY {start.by}", "sqlite")
     elif sort in (FlowRunSort.START_TIME_ASC, FlowRunSort.START_TIME_DESC):
-        streams = _by_start_time(conditions, ascending=sort is FlowRunSort.START_TIME_ASC)
-        return _ids_of(streams.limit(limit).offset(offset))
+        ascending = sort is FlowRunSort.START_TIME_ASC
+        page = _by_start_time(conditions, offset + limit, ascending=ascending)
+        return _ids_of(page.limit(limit).offset(offset))
     elif sort is FlowRunSort.END_TIME_DESC:
-        return _ids_of(_by_end_time(conditions).limit(limit).offset(offset))
+        page = _by_end_time(conditions, offset + limit)
+        return _ids_of(page.limit(limit).offset(offset))
     else:
         query = _sorted(select(_RUN.id).where(*conditions), sort)
         if sort in _ORDERED_BY:
@@ -133,20 +135,28 @@ def _ids_of(page: CompoundSelect[Any]) -> Select[Any]:
     return select(page.subquery("page").c.id).correlate(None)
 
 
-def _by_start_time(conditions: list[Condition], *, ascending: bool) -> CompoundSelect[Any]:
-    """Runs by start time, those that have not started by the time they are expected to.
+def _part(
+    at: Any, conditions: list[Condition], index: str, rows: int, *, ascending: bool
+) -> Select[Any]:
+    """The first rows of a part of a list, from an index that has the part in order."""
+    id = _RUN.id
+    keys = [at.asc(), id.asc()] if ascending else [at.desc(), id.desc()]
+    part = select(id, at.label("at")).where(*conditions).order_by(*keys).limit(rows)
+    # Without a limit of its own PostgreSQL would read and sort the whole part.
+    return select(part.with_hint(flow_run, f"INDEXED BY {index}", "sqlite").subquery())
 
-    Each part comes from an index in order, so that the first page needs a page of each.
-    """
-    started = select(_RUN.id, _RUN.start_time.label("at")).where(
-        _RUN.start_time.is_not(None), *conditions
-    )
-    parts = [started.with_hint(flow_run, "INDEXED BY ix_flow_run_start_time", "sqlite")]
+
+def _by_start_time(
+    conditions: list[Condition], rows: int, *, ascending: bool
+) -> CompoundSelect[Any]:
+    """Runs by start time, those that have not started by the time they are expected to."""
+    start = _RUN.start_time
+    started = [start.is_not(None), *conditions]
+    parts = [_part(start, started, "ix_flow_run_start_time", rows, ascending=ascending)]
     for type in _NOT_STARTED:
-        waiting = select(_RUN.id, _RUN.expected_start_time.label("at")).where(
-            and_(_RUN.state_type == type.value, _RUN.start_time.is_(None)), *conditions
-        )
-        parts.append(waiting.with_hint(flow_run, "INDEXED BY ix_flow_run_state_type", "sqlite"))
+        waiting = [_RUN.state_type == type.value, start.is_(None), *conditions]
+        at = _RUN.expected_start_time
+        parts.append(_part(at, waiting, "ix_flow_run_state_type", rows, ascending=ascending))
     union = union_all(*parts)
     keys = union.selected_columns
     if ascending:
@@ -154,14 +164,15 @@ def _by_start_time(conditions: list[Condition], *, ascending: bool) -> CompoundS
     return union.order_by(keys.at.desc(), keys.id.desc())
 
 
-def _by_end_time(conditions: list[Condition]) -> CompoundSelect[Any]:
+def _by_end_time(conditions: list[Condition], rows: int) -> CompoundSelect[Any]:
     """Runs by end time, latest first, those that have not ended last."""
-    ended = select(_RUN.id, _RUN.end_time.label("at")).where(_RUN.end_time.is_not(None))
-    ended = ended.where(*conditions).with_hint(
-        flow_run, "INDEXED BY ix_flow_run_end_time", "sqlite"
+    end = _RUN.end_time
+    ended = [end.is_not(None), *conditions]
+    others = select(_RUN.id, end.label("at")).where(end.is_(None), *conditions)
+    union = union_all(
+        _part(end, ended, "ix_flow_run_end_time", rows, ascending=False),
+        select(others.order_by(_RUN.id.desc()).limit(rows).subquery()),
     )
-    others = select(_RUN.id, _RUN.end_time.label("at")).where(_RUN.end_time.is_(None), *conditions)
-    union = union_all(ended, others)
     keys = union.selected_columns
     return union.order_by(keys.at.desc().nulls_last(), keys.id.desc())
 
