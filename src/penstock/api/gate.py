@@ -15,8 +15,8 @@ from penstock.api.errors import BodyTooLarge
 #: the only paths anyone may read without authentication
 OPEN_PATHS = frozenset({"/api/health", "/api/ready"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
-#: bytes of a body, by the path's prefix; the rest may have 4 MB
-BODY_LIMITS = {"/api/logs": 16 * 2**20, "/graphql": 16 * 2**20}
+#: bytes of a body, by the path it is below; the rest may have 4 MB
+BODY_LIMITS = {"/api/logs/": 16 * 2**20, "/graphql/": 16 * 2**20}
 BODY_LIMIT = 4 * 2**20
 
 KeyCheck = Callable[[str], Awaitable[bool]]
@@ -88,7 +88,7 @@ class Gate:
             return
         if scope["type"] == "http":
             limit = next(
-                (n for prefix, n in BODY_LIMITS.items() if scope["path"].startswith(prefix)),
+                (n for path, n in BODY_LIMITS.items() if f"{scope['path']}/".startswith(path)),
                 BODY_LIMIT,
             )
             declared = headers.get(b"content-length", b"0")
