@@ -5,9 +5,9 @@ The client has orchestrated the task itself; nothing is decided here.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from penstock.core import documents
@@ -23,8 +23,7 @@ _DURATION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRunReport:
+class TaskRunReport(NamedTuple):
     """One state of one task run, as its client reported it."""
 
     task_run_id: UUID
@@ -60,21 +59,15 @@ def read_task_run_report(event: Mapping[str, Any]) -> TaskRunReport | None:
     task_run_id = _id_after(_RESOURCE_PREFIX, resource.get("prefect.resource.id"), "resource")
     payload = event.get("payload") or {}
     task_run = _mapping(payload, "task_run")
-    columns = {
-        key: _read(read, task_run[key], key)
-        for key, read in _COLUMNS.items()
-        if task_run.get(key) is not None
-    }
+    columns = _columns(task_run)
     for key in ("task_key", "dynamic_key"):
         if key not in columns:
             raise InvalidInput(f"A task run needs a {key}", ("payload", "task_run", key))
     state = _state(event, _mapping(payload, "validated_state"))
-    columns |= {
-        "state_id": state.id,
-        "state_type": state.type,
-        "state_name": state.name,
-        "state_timestamp": state.timestamp,
-    }
+    columns["state_id"] = state.id
+    columns["state_type"] = state.type
+    columns["state_name"] = state.name
+    columns["state_timestamp"] = state.timestamp
     return TaskRunReport(
         task_run_id,
         _flow_run_id(event),
@@ -86,13 +79,21 @@ def read_task_run_report(event: Mapping[str, Any]) -> TaskRunReport | None:
     )
 
 
+def _columns(task_run: Mapping[str, Any]) -> dict[str, Any]:
+    columns = {}
+    for key, value in task_run.items():
+        read = _COLUMNS.get(key)
+        if read is not None and value is not None:
+            columns[key] = _read(read, value, key)
+    return columns
+
+
 def _state(event: Mapping[str, Any], reported: Mapping[str, Any]) -> State:
-    try:
-        type = StateType(str(reported.get("type")))
-    except ValueError:
+    type = _TYPES.get(str(reported.get("type")))
+    if type is None:
         raise InvalidInput(
             f"{reported.get('type')!r} is not a state type", ("payload", "validated_state", "type")
-        ) from None
+        )
     data, message = reported.get("data"), reported.get("message")
     return State(
         id=_read(_id, event["id"], "id"),
@@ -118,9 +119,9 @@ def _id_after(prefix: str, text: Any, place: str) -> UUID:
     return _read(_id, text.removeprefix(prefix), place)  # type: ignore[no-any-return]
 
 
-def _mapping(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _mapping(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = parent.get(key)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise InvalidInput(f"{key} must be an object", ("payload", key))
     return value
 
@@ -138,8 +139,12 @@ def _text(value: Any) -> str:
     return value.replace("\0", "")
 
 
+#: the states of a flow run's tasks come together and name the same runs
+_id_of_text = lru_cache(maxsize=4096)(UUID)
+
+
 def _id(value: Any) -> UUID:
-    return value if isinstance(value, UUID) else UUID(value)
+    return value if isinstance(value, UUID) else _id_of_text(value)
 
 
 def _time(value: Any) -> datetime:
@@ -167,15 +172,16 @@ def _duration(value: Any) -> float:
 def _tags(value: Any) -> str:
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
         raise TypeError("not a list of texts")
-    return documents.dump(value)
+    return documents.dump(value) if value else documents.EMPTY_ARRAY
 
 
 def _object(value: Any) -> str:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise TypeError("not an object")
-    return documents.dump(value)
+    return documents.dump(value) if value else documents.EMPTY_OBJECT
 
 
+_TYPES = {t.value: t for t in StateType}
 #: the columns a report may set, and how their values are read
 _COLUMNS: dict[str, Callable[[Any], Any]] = {
     "name": _text,

@@ -73,13 +73,13 @@ class Streams:
 
 def _shape(event: Event, now: datetime) -> dict[str, Any]:
     return {
-        "occurred": event.occurred,
-        "event": event.event,
-        "resource": event.resource,
-        "related": event.related,
-        "payload": event.payload,
-        "id": event.id,
-        "follows": event.follows,
+        "occurred": event["occurred"],
+        "event": event["event"],
+        "resource": event["resource"],
+        "related": event.get("related", []),
+        "payload": event.get("payload", {}),
+        "id": event["id"],
+        "follows": event.get("follows"),
         "received": now,
     }
 

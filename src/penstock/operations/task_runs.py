@@ -10,7 +10,6 @@ from penstock.core.errors import Gone
 from penstock.core.states import StateType
 from penstock.core.task_run_rules import TaskRunReport, is_newer
 from penstock.store.statements import Row
-from penstock.store.states import state_values
 from penstock.store.task_runs import (
     insert_states_once,
     lock_reports,
@@ -19,6 +18,7 @@ from penstock.store.task_runs import (
     select_task_runs_by_ids,
     select_task_runs_by_keys,
     task_run_values,
+    task_state_values,
     upsert_task_runs,
 )
 from penstock.store.transaction import Transaction
@@ -55,7 +55,7 @@ def record_task_run_events(
             if "tags" in changes:
                 old = [] if row is None else documents.load(row.tags)
                 tags.append((id, old, documents.load(changes["tags"])))
-        states += [state_values(r.state, r.flow_run_id or id, id) for r in said]
+        states += [task_state_values(r.state, r.flow_run_id or id, id) for r in said]
     upsert_task_runs(tx, rows)
     insert_states_once(tx, states)
     replace_task_run_tags(tx, tags)

@@ -5,7 +5,7 @@ back from the event loop, so `executemany` loses it once per row. On PostgreSQL 
 one JSON text and one round trip.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -15,8 +15,8 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import BigInteger, Boolean, Float, Integer
 
 from penstock.core import documents
-from penstock.store.column_types import Id, Time, to_microseconds
-from penstock.store.statements import POSTGRES
+from penstock.store.column_types import Id, Time
+from penstock.store.statements import POSTGRES, row_binder
 from penstock.store.transaction import Transaction
 
 #: rows per statement, largest first: few sizes, so that their statements stay prepared
@@ -65,30 +65,16 @@ def bind_rows(table: Table, rows: Sequence[Sequence[Any]], dialect: Dialect) -> 
     """
     if dialect is POSTGRES:
         return list(rows)
-    binds = _sqlite_binds(table)
-    return [_bound(row, binds) for row in rows]
+    return list(map(_sqlite_row(table), rows))
 
 
 def _flat(rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
     return rows[0] if len(rows) == 1 else list(chain.from_iterable(rows))
 
 
-def _bound(row: Sequence[Any], binds: list[tuple[int, Any]]) -> list[Any]:
-    values = list(row)
-    for i, bind in binds:
-        if values[i] is not None:
-            values[i] = bind(values[i])
-    return values
-
-
-def _id_bytes(value: Any) -> Any:
-    return value.bytes
-
-
 @lru_cache(maxsize=64)
-def _sqlite_binds(table: Table) -> list[tuple[int, Any]]:
-    kinds: dict[type[Any], Any] = {Id: _id_bytes, Time: to_microseconds}
-    return [(i, kinds[type(c.type)]) for i, c in enumerate(table.c) if type(c.type) in kinds]
+def _sqlite_row(table: Table) -> Callable[[Sequence[Any]], Any]:
+    return row_binder([c.type for c in table.c])
 
 
 @lru_cache(maxsize=256)

@@ -39,10 +39,7 @@ def event_rows(
     """The rows of events received together (as the wire has them)."""
     day = day_number(now)
     rows = bind_rows(event, [_values(e, day, now) for e in events], store.dialect)
-    return [
-        EventRows(row, bind_rows(event_resource, _resources(e, day), store.dialect))
-        for row, e in zip(rows, events, strict=True)
-    ]
+    return [EventRows(row, _resources(e, row)) for row, e in zip(rows, events, strict=True)]
 
 
 def _values(e: Mapping[str, Any], day: int, now: datetime) -> tuple[Any, ...]:
@@ -60,12 +57,11 @@ def _values(e: Mapping[str, Any], day: int, now: datetime) -> tuple[Any, ...]:
     )
 
 
-def _resources(e: Mapping[str, Any], day: int) -> list[tuple[Any, ...]]:
-    occurred, id = e["occurred"], e["id"]
+def _resources(e: Mapping[str, Any], row: Sequence[Any]) -> list[tuple[Any, ...]]:
+    day, id, occurred = row[:3]  # as the driver takes them already
     rows = [(e["resource"][ID][:INDEXED_CHARACTERS], "", occurred, id, day)]
-    rows += [
-        (r[ID][:INDEXED_CHARACTERS], r[ROLE][:_MAX_ROLE], occurred, id, day) for r in e["related"]
-    ]
+    for r in e["related"]:
+        rows.append((r[ID][:INDEXED_CHARACTERS], r[ROLE][:_MAX_ROLE], occurred, id, day))
     return rows
 
 

@@ -61,6 +61,21 @@ _BINDS: dict[str | None, Bind] = {
 }
 
 
+def row_binder(types: Sequence[TypeEngine[Any]]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Turns a row of values of these types into what sqlite3 stores: one expression, as
+    `Rendered.compile_arguments` makes them."""
+    parts = []
+    for place, type_ in enumerate(types):
+        bind = _SQLITE_BINDS.get(type(type_))
+        parts.append(
+            f"None if (v := r[{place}]) is None else {bind}" if bind is not None else f"r[{place}]"
+        )
+    made: Callable[[Sequence[Any]], tuple[Any, ...]] = eval(  # our own text
+        f"lambda r: ({''.join(part + ', ' for part in parts)})", dict(_NAMES)
+    )
+    return made
+
+
 @lru_cache(maxsize=2048)
 def _row_type(names: tuple[str, ...]) -> Any:
     return namedtuple("Row", names, rename=True)

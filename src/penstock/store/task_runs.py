@@ -9,8 +9,10 @@ from sqlalchemy import Text, bindparam, cast, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import JSON
 
 from penstock.core import documents
+from penstock.core.states import State
 from penstock.store.bulk_rows import insert_rows
 from penstock.store.statements import Row, Statement
+from penstock.store.states import state_values
 from penstock.store.tables import WORKSPACE, flow_run, state, task_run, task_run_tag
 from penstock.store.transaction import Transaction
 
@@ -117,10 +119,15 @@ def upsert_task_runs(tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
     insert_rows(tx, task_run, rows, tail=_UPSERT)
 
 
-def insert_states_once(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert states (see `states.state_values`); one that is there already is left as it is."""
-    names = [f"{c.name}" for c in state.c]
-    insert_rows(tx, state, [[row[n] for n in names] for row in rows], tail=_ONCE)
+def task_state_values(new: State, run_id: UUID, task_run_id: UUID) -> tuple[Any, ...]:
+    """A state's row, in the order of its table's columns."""
+    values = state_values(new, run_id, task_run_id)
+    return tuple(values.values())
+
+
+def insert_states_once(tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert the rows of `task_state_values`; one that is there already is left as it is."""
+    insert_rows(tx, state, rows, tail=_ONCE)
 
 
 def replace_task_run_tags(
