@@ -15,7 +15,7 @@ import orjson
 from bench import client_rows, http_rows, start_rows
 from bench.loadgen import CallFailed
 from bench.measurement import Effort, Measurement, NotMeasured, Sample
-from bench.postgres import Postgres
+from bench.postgres import Postgres, SystemPostgres
 from bench.report import Machine, Measured, as_json, table, write_page
 from bench.targets import OnPostgres, Peer, Sqlite, Target
 
@@ -28,8 +28,8 @@ MEASUREMENTS = [
 ]
 #: why a target has no figure; anything else is a mistake in here
 EXPECTED = (NotMeasured, CallFailed, RuntimeError, OSError, subprocess.SubprocessError)
-#: create -> first line takes the peer seconds, until it polls
-PEER_DISPATCHES = 3
+#: repetitions of what takes the peer long: until its worker polls, until its bulk create answers
+PEER_REPETITIONS = {"dispatch": 3, "bulk": 1, "start": 3, "ready": 2}
 
 
 def options(argv: list[str] | None) -> argparse.Namespace:
@@ -63,8 +63,11 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-bench-")))
         postgres = stack.enter_context(Postgres())
         targets: list[Target] = [Sqlite(folder), OnPostgres(folder, postgres)]
+        peer = None
         if with_peer:
-            targets.append(Peer(folder, postgres, venv))
+            system = stack.enter_context(SystemPostgres()) if SystemPostgres.programs() else None
+            targets.append(Peer(folder, system, venv))
+            peer = f"{_version(venv)} on {_database(system)}"
         targets = [t for t in targets if not a.target or t.name in a.target]
         for target in targets:
             stack.callback(target.stop)
@@ -72,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
             with target.turn():
                 target.prepare()
         measured = [x for m in chosen for x in measure(m, targets, effort, machine)]
-        facts = machine.facts(postgres.version, _version(venv) if with_peer else None)
+        facts = machine.facts(postgres.version, peer)
     text = table(measured, effort)
     print(f"\n{text}")
     if a.write:
@@ -109,8 +112,8 @@ def measure(
 
 
 def _most(measurement: Measurement, target: Target) -> float:
-    slow = measurement.name == "dispatch" and target.name == "peer"
-    return PEER_DISPATCHES if slow else float("inf")
+    peer = target.name == "peer"
+    return PEER_REPETITIONS.get(measurement.name, float("inf")) if peer else float("inf")
 
 
 @contextmanager
@@ -123,6 +126,10 @@ def _noting(found: dict[str, Measured], target: Target) -> Iterator[None]:
         print(f"    {target.name}: not measured: {reason}", file=sys.stderr, flush=True)
         for row in found.values():
             row.missing[target.name] = reason
+
+
+def _database(postgres: Postgres | None) -> str:
+    return f"PostgreSQL {postgres.version}, its defaults" if postgres else "SQLite"
 
 
 def _version(venv: Path) -> str:

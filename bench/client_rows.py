@@ -21,7 +21,6 @@ STAMP = """import os
 import time
 
 from {package} import flow
-{more}
 
 @flow
 def stamp(key: str, out: str):
@@ -31,8 +30,6 @@ def stamp(key: str, out: str):
         f.write(repr(at))
     os.rename(path + ".tmp", path)
 """
-#: an import that leaves a file open: such a flow gets an interpreter of its own for each run
-UNSHARED = "OPEN = open(__file__)"
 
 
 class _Worker:
@@ -44,12 +41,12 @@ class _Worker:
         self.process = target.spawn(target.worker_command(self.pool), "worker")
         self.deployment_id = ""
 
-    def deploy_anew(self, more: str = "") -> None:
+    def deploy_anew(self) -> None:
         """From now on run a flow in a file that no process has loaded."""
         name = f"stamp_{uuid4().hex[:8]}"
         folder = self.target.folder / name
         folder.mkdir()
-        (folder / f"{name}.py").write_text(STAMP.format(package=self.target.package, more=more))
+        (folder / f"{name}.py").write_text(STAMP.format(package=self.target.package))
         fields: dict[str, Any] = {
             "parameters": {},
             "parameter_openapi_schema": {"type": "object", "properties": {}},
@@ -93,9 +90,7 @@ def _dispatch(target: Target, _effort: Effort) -> Iterator[Sample]:
 
         def sample() -> dict[str, float]:
             worker.deploy_anew()
-            found = {"unseen": worker.first_line_ms(), "warm": worker.first_line_ms()}
-            worker.deploy_anew(UNSHARED)
-            return found | {"cold": worker.first_line_ms()}
+            return {"cold": worker.first_line_ms(), "warm": worker.first_line_ms()}
 
         yield sample
     finally:
@@ -122,9 +117,8 @@ MEASUREMENTS = [
     Measurement(
         "dispatch",
         (
-            Row("cold", "create -> first line, new interpreter", "p50, ms", 300, 300),
-            Row("unseen", "create -> first line, warm worker, flow not seen", "p50, ms", 300, 300),
-            Row("warm", "create -> first line, warm worker, flow seen", "p50, ms", 100, 100),
+            Row("cold", "create -> first line, process worker, flow not seen", "p50, ms", 300, 300),
+            Row("warm", "create -> first line, process worker, flow seen", "p50, ms", 100, 100),
         ),
         _dispatch,
         repeated="dispatches",

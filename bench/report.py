@@ -129,7 +129,7 @@ class Machine:
             "Python": platform.python_version(),
             "SQLite": f"{sqlite3.sqlite_version}, synchronous=FULL",
             "PostgreSQL": f"{postgres}, its defaults (fsync on)",
-            "Prefect": f"{peer} on the same PostgreSQL" if peer else "not installed",
+            "Prefect": peer or "not installed",
             "Load average": f"{loads[0]} before, {loads[1]} after",
             "A fixed piece of Python work": (
                 f"{min(self.probes):.0f} ms at best, {statistics.median(self.probes):.0f} ms in "
@@ -189,10 +189,9 @@ goes on for minutes. The load generator and PostgreSQL share the machine with th
 - Large tables are filled by SQL with the server stopped: copies of one run made over HTTP, with
   new ids, names and times, and on PostgreSQL a `VACUUM ANALYZE`. The runs of the queue that is
   polled were due ten minutes ago; completed runs are spread over 24 hours.
-- Create -> first line goes through the process worker. "Flow not seen": the first run of a
-  deployment whose file no process of the worker has loaded; "flow seen": the run after it; "new
-  interpreter": a flow whose import leaves a file open, so that no process can be forked from one
-  that has it loaded.
+- Create -> first line runs through a process worker that has executed another flow before. "Flow
+  not seen": the first run of a deployment whose file no process of the worker has loaded; "flow
+  seen": the run after it.
 - Overhead per task: a flow that calls a recorded task so often, less the same flow calling the
   plain function, until all is sent; the server runs.
 - Processor and memory are of the server's processes; those of PostgreSQL are not counted.

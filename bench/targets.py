@@ -1,8 +1,9 @@
 """The servers that are compared: ours on either database, and the peer. Real processes, loopback.
 
 The peer is Prefect 3, found by PENSTOCK_BENCH_PEER (the path of its virtual environment). It runs
-on PostgreSQL, where it does not answer 503 to clients that write at the same time. What it puts off
-goes on for minutes after a load; so its processes stand still (SIGSTOP) while others are measured.
+on the machine's own PostgreSQL, where it does not answer 503 to clients that write at the same
+time; on SQLite where the machine has none. What it puts off goes on for minutes after a load; so
+its processes stand still (SIGSTOP) while others are measured.
 """
 
 import os
@@ -15,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from bench.bodies import JOB_TEMPLATE, PARAMETER_SCHEMA
@@ -191,14 +191,16 @@ class OnPostgres(Target):
 
 
 class Peer(Target):
-    """Prefect 3 on PostgreSQL, with its defaults but for telemetry."""
+    """Prefect 3 with its defaults but for telemetry; on SQLite when there is no PostgreSQL."""
 
     name = "peer"
     package = "prefect"
 
-    def __init__(self, folder: Path, postgres: Postgres, venv: Path) -> None:
+    def __init__(self, folder: Path, postgres: Postgres | None, venv: Path) -> None:
         self.bin = venv / "bin"
-        super().__init__(folder, postgres.create_database())
+        super().__init__(folder, postgres.create_database() if postgres else "")
+        if not postgres:
+            self.database_url = f"sqlite:///{self.folder / 'prefect.db'}"
         self._postgres = postgres
 
     def fresh(self) -> Target:
@@ -209,9 +211,8 @@ class Peer(Target):
         return [*words, "--port", str(port)]
 
     def environment(self) -> dict[str, str]:
-        parts = urlsplit(self.database_url)
-        socket_folder = parse_qs(parts.query)["host"][0]
-        url = f"postgresql+asyncpg://postgres@/{parts.path[1:]}?host={socket_folder}"
+        url = self.database_url.replace("postgresql:", "postgresql+asyncpg:")
+        url = url.replace("sqlite:", "sqlite+aiosqlite:")
         ours = super().environment()
         return {k: v for k, v in ours.items() if not k.startswith("PENSTOCK_")} | {
             "PREFECT_HOME": str(self.folder),
@@ -233,7 +234,8 @@ class Peer(Target):
 
     def _signal(self, number: int) -> None:
         if self.process is not None:
-            os.killpg(self.process.pid, number)
+            with suppress(ProcessLookupError):  # a server that did not start
+                os.killpg(self.process.pid, number)
 
     def stop(self) -> None:
         self._signal(signal.SIGCONT)
