@@ -160,7 +160,7 @@ def waiting_poll(api: Api, seconds: int = 15, **body: Any) -> "asyncio.Task[Any]
 
 async def until_waiting(server: Server, polls: int = 1) -> None:
     """Return once so many polls wait."""
-    lines = server.api.state.streams.hub.due._waiters
+    lines = server.state.streams.hub.due._waiters
     with anyio.fail_after(5):
         # ASYNC110 wants an event, which the server would have to set for tests only.
         while sum(len(line) for line in lines.values()) < polls:  # noqa: ASYNC110

@@ -30,7 +30,7 @@ async def events_named(server: Server, prefix: str) -> list[str]:
     assert server.database is not None
     return [
         e["event"]
-        for e in server.api.state.streams.hub.events.recent
+        for e in server.state.streams.hub.events.recent
         if e["event"].startswith(prefix)
     ]
 

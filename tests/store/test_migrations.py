@@ -16,7 +16,13 @@ from sqlalchemy import Engine, create_engine
 
 from penstock.store import migrations
 from penstock.store.engines import sqlite
-from penstock.store.migrations import HEAD, SchemaIsOld, upgrade_postgres, upgrade_sqlite
+from penstock.store.migrations import (
+    HEAD,
+    SchemaIsOld,
+    migrate,
+    upgrade_postgres,
+    upgrade_sqlite,
+)
 from penstock.store.segment_tables import is_made_apart
 from penstock.store.tables import metadata
 from tests.cli.conftest import PENSTOCK
@@ -67,8 +73,22 @@ def test_the_newest_revision_is_the_one_the_code_names() -> None:
 
 def test_a_migrated_sqlite_file_is_what_the_tables_say(tmp_path: Path) -> None:
     path = tmp_path / "penstock.db"
-    upgrade_sqlite(path)
-    assert differences(create_engine("sqlite://", creator=lambda: sqlite.connect(path))) == []
+    engine = create_engine("sqlite://", creator=lambda: sqlite.connect(path))
+    migrate(engine)
+    assert differences(engine) == []
+
+
+def test_a_new_sqlite_file_is_what_the_migrations_make(tmp_path: Path) -> None:
+    new, migrated = tmp_path / "new.db", tmp_path / "migrated.db"
+    upgrade_sqlite(new)
+    migrate(create_engine("sqlite://", creator=lambda: sqlite.connect(migrated)))
+
+    def said(path: Path) -> set[frozenset[str]]:
+        # Neither the order of constraints nor the brackets around a default mean anything.
+        plain = ("".join(s.split()).replace('"', "").replace("('')", "''") for s in dump(path))
+        return {frozenset(statement.rstrip(");").split(",")) for statement in plain}
+
+    assert said(new) == said(migrated)
 
 
 def test_a_migrated_postgres_database_is_what_the_tables_say(empty_postgres_url: str) -> None:
@@ -102,7 +122,7 @@ def test_a_sqlite_file_is_backed_up_before_its_schema_changes(
     def upgrade(engine: Engine) -> None:
         upgraded.append(bool(list(tmp_path.glob("penstock.db.before-*"))))
 
-    monkeypatch.setattr(migrations, "_upgrade", upgrade)
+    monkeypatch.setattr(migrations, "migrate", upgrade)
     upgrade_sqlite(path)
     assert upgraded == [True]  # the backup stood there already
     [backup] = tmp_path.glob("penstock.db.before-*")

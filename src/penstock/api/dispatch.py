@@ -1,34 +1,44 @@
 """From a path to its door in one look-up.
 
-Starlette tries its routes one after the other, each with a regular expression, inside three layers
-of middleware; with two hundred routes that costs more than the request itself. Whatever is not a
-`PlainRoute` (documentation, websockets, unknown paths) goes on to the FastAPI application.
+Starlette would try its routes one after the other, each with a regular expression, inside three
+layers of middleware; with two hundred routes that costs more than the request itself.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI
+from starlette.datastructures import State
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from penstock.api import errors
-from penstock.api.routes import PlainRoute
+from penstock.api.routes import Door, Doors, Handler
 
-Handler = Callable[[Request], Awaitable[Response]]
+#: a websocket's path and what converses there
+Socket = tuple[str, Callable[[WebSocket], Awaitable[None]]]
 _UUID_LENGTH = 36
+_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+
+
+class Application:
+    """What requests find as `request.app`: the things this server is made of, in `state`."""
+
+    def __init__(self) -> None:
+        self.state = State()
 
 
 @dataclass(frozen=True, slots=True)
-class _Pattern:
-    """One route: which segments must read how, and which are its parameters."""
+class _Place:
+    """Where a door is: which segments must read how, and which are its parameters."""
 
     literals: tuple[tuple[int, str], ...]
     parameters: tuple[tuple[int, str, bool], ...]
-    handler: Handler
+    door: "_Answering"
 
     def matched(self, segments: list[str]) -> dict[str, Any] | None:
         """The path parameters; None when the path is another's."""
@@ -52,48 +62,95 @@ class _Pattern:
         return found
 
 
+class _Answering:
+    """A door whose handler is made when it is first used."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    @cached_property
+    def handler(self) -> Handler:
+        """What answers."""
+        return self._door.handler()
+
+
 class Dispatcher:
-    """ASGI application: the doors by look-up, the rest by FastAPI."""
+    """ASGI application: doors and websockets by look-up, the description by whoever has it."""
 
-    def __init__(self, app: FastAPI, routers: Iterable[APIRouter], prefix: str) -> None:
-        self._app = app
-        self._patterns: dict[tuple[str, int, str], list[_Pattern]] = {}
-        for router in routers:
-            for route in router.routes:
-                if isinstance(route, PlainRoute):
-                    self._add(route, prefix)
+    def __init__(
+        self,
+        application: Application,
+        resources: Iterable[Doors],
+        sockets: Iterable[Socket],
+        prefix: str,
+        description: Callable[[], ASGIApp],
+    ) -> None:
+        self._application = application
+        self._description = description
+        self._described = (f"{prefix}/openapi.json", "/docs", "/docs/oauth2-redirect")
+        self._sockets = {prefix + path: endpoint for path, endpoint in sockets}
+        self._places: dict[tuple[str, int, str], list[_Place]] = {}
+        for resource in resources:
+            for door in resource.doors:
+                self._add(door, prefix)
 
-    def _add(self, route: PlainRoute, prefix: str) -> None:
-        segments = f"{prefix}{route.path}".split("/")
+    def _add(self, door: Door, prefix: str) -> None:
+        segments = f"{prefix}{door.path}".split("/")
         literals: list[tuple[int, str]] = []
         parameters: list[tuple[int, str, bool]] = []
         for place, segment in enumerate(segments):
             if segment.startswith("{"):
                 name, _, kind = segment.strip("{}").partition(":")
-                if kind not in ("", "uuid"):
-                    return  # FastAPI knows more kinds of parameters
+                assert kind in ("", "uuid"), f"{door.path}: parameters are texts or ids"
                 parameters.append((place, name, kind == "uuid"))
             else:
                 literals.append((place, segment))
-        pattern = _Pattern(tuple(literals), tuple(parameters), route.get_route_handler())
-        for method in route.methods or ():
-            key = (method, len(segments), segments[2])
-            self._patterns.setdefault(key, []).append(pattern)
+        place_of_door = _Place(tuple(literals), tuple(parameters), _Answering(door))
+        key = (door.method, len(segments), segments[2])
+        self._places.setdefault(key, []).append(place_of_door)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by the door that the path names."""
-        if scope["type"] == "http":
-            segments = scope["path"].split("/")
-            if len(segments) > 2:
-                key = (scope["method"], len(segments), segments[2])
-                for pattern in self._patterns.get(key, ()):
-                    found = pattern.matched(segments)
-                    if found is not None:
-                        scope["path_params"] = found
-                        scope["app"] = self._app
-                        await _answer(pattern.handler, scope, receive, send)
-                        return
-        await self._app(scope, receive, send)
+        scope["app"] = self._application
+        path = scope["path"]
+        if scope["type"] == "websocket":
+            await self._converse(path, WebSocket(scope, receive, send))
+            return
+        found = self._find(scope["method"], path)
+        if found is not None:
+            door, scope["path_params"] = found
+            await _answer(door.handler, scope, receive, send)
+        elif path in self._described:
+            await self._description()(scope, receive, send)
+        else:
+            await self._without_door(path, scope)(scope, receive, send)
+
+    def _find(self, method: str, path: str) -> tuple[_Answering, dict[str, Any]] | None:
+        segments = path.split("/")
+        if len(segments) > 2:
+            for place in self._places.get((method, len(segments), segments[2]), ()):
+                found = place.matched(segments)
+                if found is not None:
+                    return place.door, found
+        return None
+
+    async def _converse(self, path: str, websocket: WebSocket) -> None:
+        endpoint = self._sockets.get(path)
+        if endpoint is None:
+            await websocket.close()  # before accepting: the upgrade is answered with HTTP 403
+        else:
+            await endpoint(websocket)
+
+    def _without_door(self, path: str, scope: Scope) -> Response:
+        """405 for another method's path, 307 where only the last slash differs, else 404."""
+        allowed = [m for m in _METHODS if self._find(m, path) is not None]
+        if allowed:
+            headers = {"Allow": ", ".join(allowed)}
+            return errors.text_response(405, "Method Not Allowed", headers)
+        other = path.removesuffix("/") if path.endswith("/") else path + "/"
+        if other and self._find(scope["method"], other) is not None:
+            return RedirectResponse(Request(scope).url.replace(path=other))
+        return errors.text_response(404, "Not Found")
 
 
 async def _answer(handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:

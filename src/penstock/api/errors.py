@@ -4,10 +4,7 @@ import logging
 from typing import Any
 
 import orjson
-from fastapi import FastAPI
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.core import errors
@@ -27,6 +24,8 @@ STATUS: dict[type[errors.PenstockServerError], int] = {
 }
 #: bytes of an offending request that its 422 answer repeats at most
 ECHO_BYTES = 10_000
+#: errors of one request that its answer lists at most
+MAX_DETAILS = 100
 
 
 class BodyTooLarge(Exception):
@@ -43,12 +42,19 @@ class InvalidRequest(Exception):
                 "type": d["type"],
                 "loc": [where, *d["loc"]],
                 "msg": d["msg"],
-                "input": d.get("input"),
+                "input": _echo(d.get("input"), raw),
                 **({"ctx": _texts(d["ctx"])} if "ctx" in d else {}),
             }
-            for d in error.errors(include_url=False)
+            for d in error.errors(include_url=False)[:MAX_DETAILS]
         ]
         self.raw = raw
+
+
+def _echo(value: Any, raw: bytes) -> Any:
+    """What an answer repeats of a request: nothing of a long one."""
+    if len(raw) > ECHO_BYTES:
+        return None
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _texts(ctx: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +95,11 @@ def validation_response(details: list[dict[str, Any]], raw: bytes) -> Response:
         return error_response(422, content | {"request_body": None}, None)
 
 
+def text_response(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """An answer that only says what is the matter."""
+    return Response(_dumps({"detail": detail}), status, headers, media_type="application/json")
+
+
 def status_of(error: errors.PenstockServerError) -> int:
     """The HTTP status of an error of the domain."""
     for kind in type(error).__mro__:
@@ -108,19 +119,5 @@ def answer(error: Exception) -> Response:
         return error_response(status_of(error), content, retry_after)
     if isinstance(error, InvalidRequest):
         return validation_response(error.details, error.raw)
-    if isinstance(error, HTTPException):
-        response = error_response(error.status_code, {"detail": error.detail}, None)
-        response.headers.update(error.headers or {})
-        return response
     logger.error("A request failed in an unexpected way", exc_info=error)
     return error_response(500, {"exception_message": "Internal Server Error"}, None)
-
-
-async def _handle(_: Request, error: Exception) -> Response:
-    return answer(error)
-
-
-def install(app: FastAPI) -> None:
-    """Make the application answer errors by this table."""
-    for kind in (errors.PenstockServerError, InvalidRequest, HTTPException, Exception):
-        app.add_exception_handler(kind, _handle)

@@ -1,27 +1,27 @@
-"""Routes with little overhead: FastAPI describes them, a plain function answers them.
+"""Doors with little overhead: a plain function answers, FastAPI only describes (`describe`).
 
 A door is written `async def read_flow_run(request, id, body)`: its path parameters and its `body`
-model are read from the signature for the OpenAPI document, and handed over by `PlainRoute` without
-FastAPI's dependency machinery, which costs more than most of our requests do.
+model are read from the signature for the OpenAPI document, and handed over without FastAPI's
+dependency machinery, which costs more than most of our requests do.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
-from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from penstock.api.errors import InvalidRequest
 from penstock.api.headers import check_api_version
 from penstock.store.database import Database
 
 Q = TypeVar("Q", bound=BaseModel)
-Door = Callable[..., Awaitable[Response]]
+Endpoint = Callable[..., Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def json_response(content: Any, status: int = 200) -> Response:
@@ -65,19 +65,27 @@ def header(request: Request, name: bytes) -> str | None:
     return None
 
 
-class PlainRoute(APIRoute):
-    """A route whose handler gets the request, its path parameters and its validated body."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One operation: where it is, what answers it, and how its answer is described."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler: read the body if the door has one, call the door."""
-        door = self.endpoint
-        parameters = inspect.signature(door).parameters
+    method: str
+    path: str
+    endpoint: Endpoint
+    tag: str
+    answers: Any
+    status: int
+    options: dict[str, Any]
+
+    def handler(self) -> Handler:
+        """The function that reads what the endpoint wants from a request and calls it."""
+        endpoint = self.endpoint
+        parameters = inspect.signature(endpoint).parameters
         wants_request = "request" in parameters
         body = parameters.get("body")
         adapter: TypeAdapter[Any] | None = None
         if body is not None:
             adapter = TypeAdapter(body.annotation)
-
         # compat: the contract leaves these two unchecked
         checked = not self.path.endswith(("/health", "/version"))
 
@@ -94,45 +102,35 @@ class PlainRoute(APIRoute):
                     arguments["body"] = adapter.validate_json(raw)
                 except ValidationError as e:
                     raise InvalidRequest(e, raw) from None
-            response: Response = await door(**arguments)
-            return response
+            return await endpoint(**arguments)
 
         return handle
 
 
-class Doors(APIRouter):
-    """A router of `PlainRoute`s. `answers` names the model of the successful answer."""
+class Doors:
+    """The doors of one resource, in a list. `answers` names the model of a successful answer."""
 
     def __init__(self, *, prefix: str = "", tag: str) -> None:
-        super().__init__(prefix=prefix, tags=[tag], route_class=PlainRoute)
+        self._prefix = prefix
+        self._tag = tag
+        self.doors: list[Door] = []
 
     def door(
         self,
         method: str,
         path: str,
-        endpoint: Door,
+        endpoint: Endpoint,
         *,
         answers: Any = None,
         status: int = 200,
         query: type[BaseModel] | None = None,
         **options: Any,
     ) -> None:
-        """Add a route. `query` describes its query parameters for the OpenAPI document."""
+        """Add a door. `query` describes its query parameters for the OpenAPI document."""
         if query is not None:
             options["openapi_extra"] = {"parameters": query_parameters(query)}
-        self.add_api_route(
-            path,
-            endpoint,
-            methods=[method],
-            status_code=status,
-            response_model=answers,
-            response_class=Response if status == 204 else _Json,
-            **options,
-        )
-
-
-class _Json(JSONResponse):
-    """Tells FastAPI that the answer's schema is that of `answers`; doors answer themselves."""
+        path = self._prefix + path
+        self.doors.append(Door(method, path, endpoint, self._tag, answers, status, options))
 
 
 def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:

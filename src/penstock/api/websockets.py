@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
-from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -215,7 +214,5 @@ async def _send(websocket: WebSocket, kind: str, item: dict[str, Any]) -> None:
     await websocket.send_text(message.decode())
 
 
-def install(app: FastAPI) -> None:
-    """Add the websockets to the application."""
-    app.add_api_websocket_route("/api/events/out", events_out)
-    app.add_api_websocket_route("/api/logs/out", logs_out)
+#: every websocket under the API's root
+SOCKETS = [("/events/out", events_out), ("/logs/out", logs_out)]

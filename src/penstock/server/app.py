@@ -5,16 +5,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from penstock import __version__
-from penstock.api import errors, websockets
-from penstock.api.dispatch import Dispatcher
+from penstock.api.dispatch import Application, Dispatcher
 from penstock.api.gate import Gate, Trust
 from penstock.api.rest import ROUTERS
+from penstock.api.websockets import SOCKETS
 from penstock.operations.polls import Polls
 from penstock.operations.streams import open_streams
 from penstock.server.settings import Settings
@@ -25,6 +24,12 @@ from penstock.services.retention import retention_loop
 from penstock.store.api_keys import select_api_key_exists
 from penstock.store.database import Database
 from penstock.store.transaction import StatementListener
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+#: the API's root
+PREFIX = "/api"
 
 
 class Activity:
@@ -61,20 +66,19 @@ class Server:
         self._listener = listener
         self.database: Database | None = None
         self.trust = Trust(settings.auth_string, self._key_is_known)
-        self.api = FastAPI(
-            title="Penstock",
-            version=__version__,
-            openapi_url="/api/openapi.json",
-            docs_url="/docs",
-            redoc_url=None,
-        )
-        self.api.state.trust = self.trust
-        errors.install(self.api)
-        for router in ROUTERS:
-            self.api.include_router(router, prefix="/api")
-        websockets.install(self.api)
-        self.activity = Activity(Gate(Dispatcher(self.api, ROUTERS, "/api"), self.trust))
+        application = Application()
+        self.state = application.state
+        self.state.trust = self.trust
+        dispatcher = Dispatcher(application, ROUTERS, SOCKETS, PREFIX, lambda: self.api)
+        self.activity = Activity(Gate(dispatcher, self.trust))
         self.app: ASGIApp = self.activity
+
+    @cached_property
+    def api(self) -> "FastAPI":
+        """The description of every door: what the OpenAPI document is made of."""
+        from penstock.api.describe import describe
+
+        return describe(ROUTERS, SOCKETS, PREFIX)
 
     async def _key_is_known(self, key_hash: str) -> bool:
         assert self.database is not None
@@ -89,12 +93,12 @@ class Server:
         self.database = await Database.open(self.settings.database_url, listener=self._listener)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
-            self.api.state.database = self.database
+            self.state.database = self.database
             streams = await stack.enter_async_context(
                 open_streams(self.database, datetime.now(UTC))
             )
-            self.api.state.streams = streams
-            self.api.state.polls = polls = Polls(self.database)
+            self.state.streams = streams
+            self.state.polls = polls = Polls(self.database)
             stack.push_async_callback(polls.close)
             await stack.enter_async_context(fan_out(self.database, streams).running())
             if self.settings.services:

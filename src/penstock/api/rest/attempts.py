@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.api.routes import Doors, database, json_response

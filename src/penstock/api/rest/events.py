@@ -5,9 +5,9 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.datastructures import URL
+from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.api.headers import attempt_of

@@ -3,8 +3,8 @@
 from functools import partial
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.api.routes import Doors, database, json_response, read_query

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.api.pages import offset_of, page_shape

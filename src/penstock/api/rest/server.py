@@ -1,6 +1,6 @@
 """What the server tells about itself: health, readiness, versions; and the CSRF answer."""
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.api.routes import Doors, database, json_response

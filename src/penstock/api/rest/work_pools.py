@@ -7,7 +7,7 @@ from functools import partial
 from math import ceil
 from typing import Any
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.api.routes import Doors, database, empty_response, json_response

@@ -7,16 +7,16 @@ each server sends at most one per 10 ms, on a connection of its own.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import psycopg
+if TYPE_CHECKING:
+    import psycopg
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "penstock_outbox"
 COALESCE_SECONDS = 0.01
 RECONNECT_SECONDS = 1.0
-
-Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
 async def end_tasks(tasks: Sequence["asyncio.Task[None]"]) -> None:
@@ -53,7 +53,11 @@ class Notices:
         """Close both connections."""
         await end_tasks(self._tasks)
 
-    async def _keep_connected(self, work: Callable[[Connection], Awaitable[None]]) -> None:
+    async def _keep_connected(
+        self, work: "Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]]"
+    ) -> None:
+        import psycopg  # a server on SQLite does without
+
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
@@ -65,13 +69,13 @@ class Notices:
                 logger.warning("Notices between servers are interrupted: %s", e)
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _listen(self, connection: Connection) -> None:
+    async def _listen(self, connection: "psycopg.AsyncConnection[Any]") -> None:
         await connection.execute(f"LISTEN {CHANNEL}")
         self._on_notice()
         async for _ in connection.notifies():
             self._on_notice()
 
-    async def _send(self, connection: Connection) -> None:
+    async def _send(self, connection: "psycopg.AsyncConnection[Any]") -> None:
         while True:
             await self._grown.wait()
             await asyncio.sleep(COALESCE_SECONDS)
