@@ -1,6 +1,7 @@
 """Logs and events on their way: to those who listen now, and into their stores."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -12,7 +13,7 @@ from penstock.contract.rest.logs import LogCreate
 from penstock.core.errors import InvalidInput
 from penstock.core.task_run_rules import TaskRunReport, read_task_run_report
 from penstock.operations.hub import Hub
-from penstock.operations.task_runs import record_task_run_events
+from penstock.operations.task_runs import record_task_run_events, refuse_lost_attempt
 from penstock.store.database import Database
 from penstock.store.events import event_rows, insert_events
 from penstock.store.grouped import GroupedRows
@@ -42,16 +43,22 @@ class Streams:
     ) -> None:
         """Take in what a client sent: record task runs, publish, store; returns when committed.
 
-        Raises Gone, and takes nothing in, when `attempt` no longer executes the events' flow run;
+        Raises Gone, and takes nothing in, when `attempt` no longer executes the events' flow run
+        (one that is lost in this very moment may leave events, but no task runs or states);
         InvalidInput when an event that reports a task run cannot be read.
         """
         shapes = [_shape(e, now) for e in events]
         reports = _reports(shapes)
+        if attempt is not None and reports:
+            await self._db.read(partial(refuse_lost_attempt, reports=reports, attempt=attempt))
+        # Side by side: they go to two files, whose writers wait for the disk in threads. When one
+        # fails, the client sends all of it again, and what is there already stays as it is.
+        writes: list[Awaitable[None]] = []
         if reports:
             record = partial(record_task_run_events, reports=reports, now=now, attempt=attempt)
-            await self._db.write(record)
+            writes.append(self._db.write(record))
+        await asyncio.gather(*writes, self.store_events(shapes, now))
         self.hub.events.publish(shapes)
-        await self.store_events(shapes, now)
 
     async def store_events(self, events: Sequence[dict[str, Any]], now: datetime) -> None:
         """Store events (as the wire has them); returns when they are committed."""

@@ -35,11 +35,11 @@ def record_task_run_events(
     All states are kept; a task run's own columns follow its newest report. Gone when `attempt`
     no longer executes the flow run of a report; nothing is recorded then.
     """
-    flow_runs = sorted({r.flow_run_id for r in reports if r.flow_run_id is not None})
+    flow_runs = _flow_runs(reports)
     for flow_run_id in flow_runs:
         lock_reports(tx, flow_run_id)
-        if attempt is not None:
-            _refuse_when_lost(tx, flow_run_id, attempt)
+    if attempt is not None:
+        refuse_lost_attempt(tx, reports, attempt)
     by_run: dict[Key, list[TaskRunReport]] = {}
     for report in reports:
         by_run.setdefault(_key(report), []).append(report)
@@ -61,13 +61,19 @@ def record_task_run_events(
     replace_task_run_tags(tx, tags)
 
 
-def _refuse_when_lost(tx: Transaction, flow_run_id: UUID, attempt: UUID) -> None:
-    run = select_attempt_holder(tx, flow_run_id)
-    if run is None:
-        return
-    lost = run.attempt_expires_at is None and run.state_type == StateType.CRASHED
-    if run.attempt_id != attempt or lost:
-        raise Gone(f"The attempt {attempt} no longer executes the flow run {flow_run_id}")
+def refuse_lost_attempt(tx: Transaction, reports: Sequence[TaskRunReport], attempt: UUID) -> None:
+    """Raise Gone when the attempt no longer executes the flow run of a report."""
+    for flow_run_id in _flow_runs(reports):
+        run = select_attempt_holder(tx, flow_run_id)
+        if run is None:
+            continue
+        lost = run.attempt_expires_at is None and run.state_type == StateType.CRASHED
+        if run.attempt_id != attempt or lost:
+            raise Gone(f"The attempt {attempt} no longer executes the flow run {flow_run_id}")
+
+
+def _flow_runs(reports: Sequence[TaskRunReport]) -> list[UUID]:
+    return sorted({r.flow_run_id for r in reports if r.flow_run_id is not None})
 
 
 def _key(report: TaskRunReport) -> Key:
