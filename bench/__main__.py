@@ -78,7 +78,9 @@ def main(argv: list[str] | None = None) -> int:
         facts = machine.facts(postgres.version, peer)
     text = table(measured, effort)
     print(f"\n{text}")
-    if a.write:
+    if a.write and (a.only or a.target or a.quick):
+        print(f"\n{PAGE.name} is left as it is: it shows whole runs only")
+    elif a.write:
         write_page(PAGE, text, facts, "make bench")
         print(f"\nwritten: {PAGE}")
     if a.json:

@@ -197,8 +197,10 @@ goes on for minutes. The load generator and PostgreSQL share the machine with th
 - Processor and memory are of the server's processes; those of PostgreSQL are not counted.
 - `import`, `--help` and "server ready" include starting the interpreter.
 
-`make bench-quick` looks in a minute whether everything works. `python -m bench --help` names the
-options: one row alone, 1,000,000 runs, JSON. `python -m bench.stages` shows where the time of a
+With `PENSTOCK_BENCH_PEER` set to a virtual environment that has Prefect, it is measured too; on the
+machine's own PostgreSQL when that has `pg_trgm`, else on SQLite. `make bench-quick` looks whether
+everything works. `python -m bench --help` names the options: one measurement alone, 1,000,000 runs,
+JSON. `python -m bench.stages` shows where the time of a
 create and of a state change goes; with `--profile`, function by function.
 """
     )

@@ -46,9 +46,16 @@ def seconds(call, *arguments):
     return time.perf_counter() - began
 
 
+def median_seconds(call):
+    """The median of 20 calls, or of the 5 or more that fit into 5 seconds."""
+    found = []
+    while len(found) < 20 and (len(found) < 5 or sum(found) < 5):
+        found.append(seconds(call, len(found)))
+    return statistics.median(found)
+
+
 if __name__ == "__main__":
     recorded(20)
     plain(20)
     per_task = (seconds(recorded, tasks) - seconds(plain, tasks)) / tasks
-    per_flow = statistics.median(seconds(trivial, i) for i in range(20))
-    print(json.dumps({"task": per_task * 1000, "flow": per_flow * 1000}))
+    print(json.dumps({"task": per_task * 1000, "flow": median_seconds(trivial) * 1000}))
