@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import Body, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.api.headers import attempt_of
@@ -34,9 +34,7 @@ async def update_flow_run(request: Request, id: UUID, body: shapes.FlowRunUpdate
     return empty_response()
 
 
-async def update_flow_run_labels(
-    request: Request, id: UUID, body: Annotated[Labels, Body()]
-) -> Response:
+async def update_flow_run_labels(request: Request, id: UUID, body: Labels) -> Response:
     """Add labels to a run."""
     now = datetime.now(UTC)
     change = partial(flow_run_changes.update_flow_run_labels, id=id, labels=body, now=now)
