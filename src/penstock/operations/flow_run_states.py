@@ -131,6 +131,19 @@ def set_flow_run_state(
     row = select_flow_run_facts(tx, run_id)
     if row is None:
         raise NotFound(f"There is no flow run {run_id}")
+    return propose_state(tx, row, proposed, now, force=force, attempt=attempt)
+
+
+def propose_state(
+    tx: Transaction,
+    row: Row,
+    proposed: State,
+    now: datetime,
+    *,
+    force: bool = False,
+    attempt: UUID | None = None,
+) -> tuple[dict[str, Any], bool]:
+    """Propose a state for the run whose facts were read as `row`; else as set_flow_run_state."""
     facts = run_facts(row)
     outcome = decide_flow_run_state(facts, proposed, now, attempt=attempt, minimal=force)
     if outcome.state is None:
@@ -140,7 +153,7 @@ def set_flow_run_state(
     changed["updated"] = now
     told = state_event(row, outcome.state, facts.state, changes["run_count"])
     update_flow_run_state(
-        tx, run_id, row.state_id, changed, state_values(outcome.state, run_id), told
+        tx, row.id, row.state_id, changed, state_values(outcome.state, row.id), told
     )
     return _answer(outcome.decision, outcome.state, row), True
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import partial
 
 from penstock.core.states import StateType, make_state
-from penstock.operations.flow_run_states import set_flow_run_state
+from penstock.operations.flow_run_states import propose_state
 from penstock.store.attempts import select_lost_attempts
 from penstock.store.database import Database
 from penstock.store.flow_runs import select_flow_run_facts
@@ -33,5 +33,6 @@ def end_lost_run(tx: Transaction, *, lost: Row, now: datetime) -> bool:
     # A run that was being cancelled has got what was asked of it.
     cancelling = row.state_type == StateType.CANCELLING.value
     kind = StateType.CANCELLED if cancelling else StateType.CRASHED
-    set_flow_run_state(tx, row.id, make_state(kind, now, message=_MESSAGE), now, force=True)
+    # For this very row: one read anew might have ended meanwhile, by somebody else's hand.
+    propose_state(tx, row, make_state(kind, now, message=_MESSAGE), now, force=True)
     return True
