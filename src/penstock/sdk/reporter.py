@@ -34,7 +34,7 @@ MAX_WAITING = 50_000
 
 
 class Reporter:
-    """Takes events and log lines from any thread and delivers them in order."""
+    """Takes events and log lines from any thread and delivers them; lines in their order."""
 
     def __init__(self, client: Client, attempt_id: str | None = None) -> None:
         self.client = client
@@ -50,7 +50,9 @@ class Reporter:
 
     def _prepare_thread(self) -> None:
         self._wake = threading.Event()
+        #: held by the thread while it sends
         self._sending = threading.Lock()
+        self._taking = threading.Lock()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -73,7 +75,12 @@ class Reporter:
     def flush(self) -> None:
         """Returns when everything queued so far is stored, or is known to be undeliverable."""
         if self._events or self._logs or self._sending.locked():
-            with self._sending:
+            # Beside the thread, so that the server reads one batch while it stores the other: the
+            # order of events does not matter to it. Lines keep theirs, for who follows them.
+            if len(self._events) > MAX_EVENTS:
+                self._wake.set()
+            self._send_events(last=True)
+            with self._sending:  # what the thread was sending is through, or waits again
                 self._send_waiting(last=True)
 
     def close(self) -> None:
@@ -108,19 +115,23 @@ class Reporter:
 
     def _send_waiting(self, last: bool, full_only: bool = False) -> None:
         """Sends what waits; with `full_only` what is not a full batch goes on waiting."""
-        fewest = MAX_EVENTS if full_only else 1
-        while len(self._events) >= fewest:
-            if not self._send_batch(self._events, MAX_EVENTS, MAX_EVENT_BYTES, last):
-                break
+        self._send_events(last, full_only)
         fewest = MAX_LOGS if full_only else 1
         while len(self._logs) >= fewest:
             if not self._send_batch(self._logs, MAX_LOGS, MAX_LOG_BYTES, last):
                 break
 
+    def _send_events(self, last: bool, full_only: bool = False) -> None:
+        fewest = MAX_EVENTS if full_only else 1
+        while len(self._events) >= fewest:
+            if not self._send_batch(self._events, MAX_EVENTS, MAX_EVENT_BYTES, last):
+                break
+
     def _send_batch(self, queue: deque[bytes], most: int, most_bytes: int, last: bool) -> bool:
         """Sends the head of a queue; True when the queue got shorter."""
-        parts = _take(queue, most, most_bytes)
-        if self.lost:
+        with self._taking:
+            parts = _take(queue, most, most_bytes)
+        if self.lost or not parts:
             return True
         body: Any = orjson.Fragment(b"[" + b",".join(parts) + b"]")
         try:
