@@ -58,8 +58,10 @@ class Postgres:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self._stop()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class SystemPostgres(Postgres):
