@@ -1,15 +1,15 @@
 """What can go wrong with a request, in the words of the domain; doors turn these into answers.
 
-    PenstockServerError
-    ├── NotFound            there is nothing with this id or name
-    ├── Conflict            it clashes with what is there
-    ├── InvalidInput        a value is not acceptable; says which one and why
-    ├── BadRequest          the request cannot be carried out as it stands
-    │   └── HydrationError  a parameter's template or reference cannot be resolved
-    ├── Forbidden           the name or object is reserved
-    ├── Gone                the lease or attempt is over
-    ├── Locked              no slot is free; try again later
-    └── Unavailable         the server cannot do it now; nothing was changed
+PenstockServerError
+├── NotFound            there is nothing with this id or name
+├── Conflict            it clashes with what is there
+├── InvalidInput        a value is not acceptable; says which one and why
+├── BadRequest          the request cannot be carried out as it stands
+│   └── HydrationError  a parameter's template or reference cannot be resolved
+├── Forbidden           the name or object is reserved
+├── Gone                the lease or attempt is over
+├── Locked              no slot is free; try again later
+└── Unavailable         the server cannot do it now; nothing was changed
 """
 
 
