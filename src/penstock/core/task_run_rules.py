@@ -81,10 +81,14 @@ def read_task_run_report(event: Mapping[str, Any]) -> TaskRunReport | None:
 
 def _columns(task_run: Mapping[str, Any]) -> dict[str, Any]:
     columns = {}
-    for key, value in task_run.items():
-        read = _COLUMNS.get(key)
-        if read is not None and value is not None:
-            columns[key] = _read(read, value, key)
+    key = ""
+    try:
+        for key, value in task_run.items():
+            read = _COLUMNS.get(key)
+            if read is not None and value is not None:
+                columns[key] = read(value)
+    except (TypeError, ValueError, OverflowError) as e:
+        raise _unreadable(key, e) from None
     return columns
 
 
@@ -130,7 +134,11 @@ def _read(read: Callable[[Any], Any], value: Any, key: str) -> Any:
     try:
         return read(value)
     except (TypeError, ValueError, OverflowError) as e:
-        raise InvalidInput(f"{key} cannot be read: {e}", ("payload", "task_run", key)) from None
+        raise _unreadable(key, e) from None
+
+
+def _unreadable(key: str, error: Exception) -> InvalidInput:
+    return InvalidInput(f"{key} cannot be read: {error}", ("payload", "task_run", key))
 
 
 def _text(value: Any) -> str:
@@ -149,6 +157,8 @@ def _id(value: Any) -> UUID:
 
 def _time(value: Any) -> datetime:
     time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    if time.tzinfo is UTC:
+        return time
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
