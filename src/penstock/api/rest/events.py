@@ -96,7 +96,11 @@ async def count_by(
         unit, interval = body.time_unit, body.time_interval
         if countable == Countable.day:
             unit, interval = TimeUnit.day, 1.0
-        return json_response(await _count_over_time(request, filter, _span(unit, interval)))
+        try:
+            return json_response(await _count_over_time(request, filter, _span(unit, interval)))
+        except OverflowError:
+            message = "These intervals reach beyond the years 1 to 9999; take shorter ones"
+            raise InvalidInput(message, ("body", "time_interval")) from None
     return json_response(groups)
 
 
