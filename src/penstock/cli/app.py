@@ -27,7 +27,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     ),
     "work-pool": ("penstock.cli.work_pool", "work_pool", "Create and change work pools."),
     "worker": ("penstock.cli.worker", "worker", "Execute the flow runs of a work pool."),
-    "server": ("penstock.cli.server", "server", "Start a server."),
+    "server": (
+        "penstock.cli.server",
+        "server",
+        "Start a server; look after its database and keys.",
+    ),
     "version": ("penstock.cli.version", "version", "Show the client's and the server's version."),
 }
 
