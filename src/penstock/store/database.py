@@ -1,7 +1,7 @@
 """The door to the database: `await read(function)`, `await write(unit)`.
 
-Both take plain functions of a transaction. Reads see a snapshot; a unit of work happens wholly or
-not at all, and is answered only after COMMIT.
+Both take plain functions of a transaction. Reads see a snapshot (on PostgreSQL one per statement); a
+unit of work happens wholly or not at all, and is answered only after COMMIT.
 """
 
 import asyncio
