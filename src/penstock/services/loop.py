@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 10
+#: a loop that comes so much too late finds that the machine has slept, or its clock was set
+SLEPT = timedelta(seconds=10)
 
 RunOnce = Callable[[Database, datetime], Awaitable[int]]
 
@@ -27,7 +29,7 @@ class Loop:
 
     `run_once(db, now)` does what is due and returns how many things it did. `wake`, where given,
     makes the loop run before its time. `settle_seconds` is how long the server must have had the
-    lease before the first run.
+    lease, been awake and done without errors before the first run.
     """
 
     name: str
@@ -83,25 +85,34 @@ class Leases:
         until = now + timedelta(seconds=LEASE_SECONDS)
         claim = partial(claim_leases, names=self._names, holder=self._holder, now=now, until=until)
         held = await self._db.write(claim, one_statement=True)
-        self._since = {n: self._since.get(n, now) for n in held}
+        # Leases that had run out before this moment were held with a break.
+        before = self._since if now < self._until else {}
+        self._since = {n: before.get(n, now) for n in held}
         self._until = until
 
 
 async def run_loop(db: Database, leases: Leases, loop: Loop) -> None:
     """Run one loop until cancelled. An error is logged and does not end it."""
+    seen = steady = datetime.now(UTC)
     while True:
         await _until_due(loop)
         now = datetime.now(UTC)
+        if now - seen > timedelta(seconds=loop.every_seconds) + SLEPT:
+            steady = now
+        seen = now
         since = leases.held_since(loop.name)
-        if since is None or now - since < timedelta(seconds=loop.settle_seconds):
+        if since is None or now - max(since, steady) < timedelta(seconds=loop.settle_seconds):
             continue
         try:
             done = await loop.run_once(db, now)
         except PenstockServerError as e:
+            steady = now
             logger.warning("%s: %s", loop.name, e)
         except Exception:  # a loop that ends would leave its work undone for ever
+            steady = now
             logger.exception("%s failed; it runs again in %s s", loop.name, loop.every_seconds)
         else:
+            seen = datetime.now(UTC)
             if done:
                 logger.info("%s: %d", loop.name, done)
 

@@ -1,9 +1,9 @@
 """Leases: which of several servers runs a background loop."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, or_, update
+from sqlalchemy import bindparam, or_, update
 from sqlalchemy.dialects import postgresql
 
 from penstock.store.statements import Statement
@@ -19,7 +19,14 @@ _INSERT = Statement(
     )
     .on_conflict_do_nothing()
 )
-_RELEASE = Statement(delete(lease).where(lease.c.holder == bindparam("holder")))
+#: long over, whatever the clocks of the servers say
+_OVER = datetime(1970, 1, 1, tzinfo=UTC)
+# The rows stay: a server makes them when it starts, and afterwards only looks for them.
+_RELEASE = Statement(
+    update(lease)
+    .where(lease.c.holder == bindparam("holder", type_=lease.c.holder.type))
+    .values(expires_at=bindparam("over", type_=lease.c.expires_at.type))
+)
 
 
 def insert_leases(tx: Transaction, names: list[str], holder: UUID, now: datetime) -> None:
@@ -42,4 +49,4 @@ def claim_leases(
 
 def release_leases(tx: Transaction, holder: UUID) -> None:
     """Let other servers have this server's leases at once."""
-    tx.run(_RELEASE, holder=holder)
+    tx.run(_RELEASE, holder=holder, over=_OVER)
