@@ -14,7 +14,7 @@ from penstock.core.task_run_rules import TaskRunReport, read_task_run_report
 from penstock.operations.task_runs import record_task_run_events
 from penstock.store.database import Database
 from penstock.store.states import select_task_run_states
-from penstock.store.task_runs import select_task_runs_by_ids
+from penstock.store.task_runs import select_task_runs_by_ids, select_task_runs_by_keys
 from penstock.store.transaction import Transaction
 
 pytestmark = pytest.mark.anyio
@@ -156,3 +156,20 @@ async def test_a_lost_attempt_is_refused(db: Database) -> None:
         with pytest.raises(Gone):
             await db.write(unit)
     assert await db.read(partial(select_task_runs_by_ids, ids=[TASK_RUN])) == []
+
+
+async def test_a_report_is_found_by_its_whole_key_not_by_reading_its_flow_run(
+    db: Database,
+) -> None:
+    if db.is_postgres:
+        pytest.skip("PostgreSQL chooses by its statistics")
+    seen: list[str] = []
+
+    def plan_of(tx: Transaction) -> list[str]:
+        tx._listener = seen.append
+        select_task_runs_by_keys(tx, FLOW_RUN, [("t-1", "0")])
+        plan = tx.run_rows("EXPLAIN QUERY PLAN " + seen[0], (FLOW_RUN.bytes, "$[0]", "$[1]", "[]"))
+        return [line[3] for line in plan]
+
+    plan = await db.read(plan_of)
+    assert any("flow_run_id=? AND task_key=? AND dynamic_key=?" in step for step in plan)
