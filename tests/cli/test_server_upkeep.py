@@ -24,7 +24,7 @@ def test_a_key_made_while_the_server_runs_opens_it(tmp_path: Path, shell: Shell)
         assert "There is a key named 'ci' already" in again.err
         held = shell("server", "database", "upgrade", "--database", url)
         assert held.code == 1
-        assert "is held by another server" in held.err
+        assert "is held by" in held.err
 
 
 def test_a_database_is_upgraded_where_no_server_has_it(tmp_path: Path, shell: Shell) -> None:

@@ -1,6 +1,7 @@
 """The write path: groups of units commit together, and a bad one spoils nothing for the others."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import select
 
-from penstock.core.errors import Conflict, NotFound, Unavailable
+from penstock.core.errors import Conflict, NotFound, OutcomeUnknown, Unavailable
 from penstock.store.api_keys import insert_api_key
 from penstock.store.database import Database
 from penstock.store.engines import postgres, sqlite
@@ -295,7 +297,7 @@ async def test_a_second_server_on_the_file_names_the_first(tmp_path: Path) -> No
     db = await Database.open(sqlite_url(tmp_path))
     assert db.lock is not None
     db.lock.tell("http://127.0.0.1:4242/api")
-    with pytest.raises(FileIsHeld, match=r"penstock\.db is held by another server .*4242"):
+    with pytest.raises(FileIsHeld, match=r"penstock\.db is held by .*4242"):
         await Database.open(sqlite_url(tmp_path))
     command = [sys.executable, "-m", "penstock.server", "--port", "0"]
     command += ["--database", sqlite_url(tmp_path)]
@@ -307,3 +309,105 @@ async def test_a_second_server_on_the_file_names_the_first(tmp_path: Path) -> No
     await db.close()
     again = await Database.open(sqlite_url(tmp_path))
     await again.close()
+
+
+async def test_a_checkpoint_that_fails_ends_no_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "IDLE_CHECKPOINT", 0)
+    monkeypatch.setattr(sqlite, "MUST_CHECKPOINT", 0)
+    db = await Database.open(sqlite_url(tmp_path))
+    assert isinstance(db.engine, sqlite.SqliteEngine)
+    real = db.engine._connection
+
+    class Full:
+        """Its disk has no room for a checkpoint."""
+
+        def execute(self, sql: str, *arguments: Any) -> Any:
+            if "checkpoint" in sql:
+                raise sqlite3.OperationalError("database or disk is full")
+            return real.execute(sql, *arguments)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    db.engine._connection = Full()  # type: ignore[assignment]
+    async with asyncio.timeout(5):
+        for name in "abc":
+            await db.write(lambda tx, name=name: insert(tx, name))  # type: ignore[misc]
+    assert "stays for now" in caplog.text
+    db.engine._connection = real
+    await db.close()
+
+
+async def test_a_file_that_cannot_be_opened_for_a_read_is_an_error_and_ends_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await Database.open(sqlite_url(tmp_path))
+    connect = sqlite.connect
+
+    def no_more_files(*_: Any, **__: Any) -> Any:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(sqlite, "connect", no_more_files)
+    async with asyncio.timeout(5):
+        for _ in range(5):
+            with pytest.raises(Unavailable, match="unable to open"):
+                await db.read(names)
+            with pytest.raises(Unavailable, match="unable to open"):
+                await db.prepare_and_write(names, lambda tx, found: found)
+        monkeypatch.setattr(sqlite, "connect", connect)
+        assert await db.read(names) == []
+    await db.close()
+
+
+async def test_a_listener_that_fails_keeps_no_answer_from_others(db: Database) -> None:
+    def fail(told: list[Any]) -> None:
+        raise ValueError("odd")
+
+    db.subscribers.append(fail)
+
+    def unit(tx: Transaction, name: str) -> str:
+        tx.effects.append(name)
+        return insert(tx, name)
+
+    async with asyncio.timeout(10):
+        done = await outcomes(db, [lambda tx, n=n: unit(tx, n) for n in "abc"])  # type: ignore[misc]
+    assert done == ["a", "b", "c"]
+
+
+async def test_a_change_cut_off_in_the_middle_is_not_made_twice(db: Database) -> None:
+    if not db.is_postgres:
+        pytest.skip("SQLite has no connection to lose")
+    runs: list[int] = []
+
+    def cut_off(tx: Transaction) -> None:
+        runs.append(1)
+        # The statement itself may have been committed when its answer is lost.
+        tx.run_rows("SELECT pg_terminate_backend(pg_backend_pid())", ())
+
+    with pytest.raises(OutcomeUnknown, match="look whether"):
+        await db.write(cut_off, one_statement=True)
+    assert len(runs) == 1
+    with pytest.raises(OutcomeUnknown):
+        await db.prepare_and_write(lambda tx: None, lambda tx, _: cut_off(tx), one_statement=True)
+    assert len(runs) == 2
+
+
+async def test_connections_that_ended_while_idle_are_replaced_unnoticed(db: Database) -> None:
+    if not db.is_postgres:
+        pytest.skip("SQLite has no connection to lose")
+    await outcomes(db, [lambda tx, i=i: insert(tx, f"n{i}") for i in range(10)])  # type: ignore[misc]
+    with psycopg.connect(db.url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        while other.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid()"
+        ).fetchone():
+            await asyncio.sleep(0.02)
+    for i in range(10, 20):
+        await db.write(lambda tx, i=i: insert(tx, f"n{i}"), one_statement=i % 2 == 0)  # type: ignore[misc]
+    assert len(await db.read(names)) == 20

@@ -1,7 +1,7 @@
 """The door to the database: `await read(function)`, `await write(unit)`.
 
-Both take plain functions of a transaction. Reads see a snapshot (on PostgreSQL one per statement); a
-unit of work happens wholly or not at all, and is answered only after COMMIT.
+Both take plain functions of a transaction. Reads see a snapshot (on PostgreSQL one per
+statement); a unit of work happens wholly or not at all, and is answered only after COMMIT.
 """
 
 import asyncio
@@ -84,8 +84,12 @@ class Database:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path)
-            await asyncio.to_thread(upgrade_sqlite, path)
-            engine = SqliteEngine(path, completions, on_commit, listener=listener)
+            try:
+                await asyncio.to_thread(upgrade_sqlite, path)
+                engine = SqliteEngine(path, completions, on_commit, listener=listener)
+            except BaseException:
+                lock.release()
+                raise
         else:
             from penstock.store.engines.postgres import PostgresEngine
 
