@@ -1,6 +1,7 @@
 """`penstock flow-run`: list, inspect, logs, cancel, delete."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -29,6 +30,24 @@ def test_runs_are_chosen_by_state_flow_deployment_and_tag(
     assert listed("--tag", "nightly") == {str(failed)}
     assert listed("--deployment", deployed.path) == {str(waiting), str(failed)}
     assert len(listed("--limit", "1")) == 1
+
+
+def test_runs_of_the_future_do_not_hide_what_has_happened(
+    shell: Shell, client: Client, deployed: Deployed
+) -> None:
+    due = client.create_flow_run(deployment_id=deployed.deployment_id)
+    later = client.create_flow_run(
+        deployment_id=deployed.deployment_id,
+        scheduled_start_time=datetime.now(UTC) + timedelta(hours=1),
+    )
+    plain = shell("flow-run", "ls", "--flow", deployed.flow)
+    assert str(due) in plain.out
+    assert str(later) not in plain.out
+    assert plain.err == "To start later: 1; see them with --later\n"
+    for option in (["--later"], ["--state", "scheduled"]):
+        answer = shell("flow-run", "ls", "--flow", deployed.flow, *option)
+        assert str(later) in answer.out
+        assert answer.err == ""
 
 
 def test_the_table_names_the_flow_and_the_state(

@@ -133,3 +133,25 @@ def test_what_is_recorded_is_json() -> None:
     assert recorded["cyclic"] == "[[...]]"
     assert recorded["odd"] == "'\\ud800'"
     assert recorded["large"] == "<str: 600002 bytes>"
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"colour": "red", "place": {"city": "Oslo"}, "sizes": [], "rest": {"a b": 1}},
+        {"colour": "red", "place": {"city": "Oslo"}, "a b": 1},
+    ],
+)
+def test_a_record_gives_back_what_the_call_was_given(stored: dict[str, Any]) -> None:
+    args, kwargs = parameters.from_stored(shop, stored)
+    bound = parameters.bind(shop, args, kwargs)
+    assert bound["rest"] == {"a b": 1}
+    assert bound["sizes"] == ()
+    assert bound["place"] == {"city": "Oslo"}
+
+
+def test_a_record_gives_back_positional_values() -> None:
+    args, _ = parameters.from_stored(
+        shop, {"colour": "red", "place": {"city": "Oslo"}, "sizes": [{"width": 1}, {"width": 2}]}
+    )
+    assert args == ("red", {"city": "Oslo"}, {"width": 1}, {"width": 2})

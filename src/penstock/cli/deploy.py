@@ -1,5 +1,6 @@
 """`penstock deploy`: make a flow in a file runnable from anywhere."""
 
+import shlex
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -56,7 +57,9 @@ class DeployRequest:
 @click.option("--description", metavar="TEXT", help="What it is for; else the flow's docstring.")
 @click.option("--version", metavar="TEXT", help="The code's version.")
 @click.option(
-    "--concurrency-limit", type=click.IntRange(min=1), help="Runs at the same time, at most."
+    "--concurrency-limit",
+    type=click.IntRange(min=1),
+    help="Runs at the same time; kept, not enforced yet.",
 )
 @click.option(
     "--job-variable",
@@ -90,7 +93,7 @@ def deploy(invocation: Invocation, /, **given: Any) -> None:
         return
     path = f"{flow.name}/{request.name}"
     invocation.say(f"Deployed {path!r} ({deployment_id}).")
-    invocation.say(f"Run it with: penstock run {path} --watch")
+    invocation.say(f"Run it with: penstock run {shlex.quote(path)} --watch")
 
 
 def _deployment_fields(request: DeployRequest) -> dict[str, Any]:

@@ -30,14 +30,15 @@ def find_flow_in(path: Path | None, module: str | None, name: str | None) -> Flo
     place = str(path or module)
     with _import_told_in_one_line(place):
         loaded = _load(path, module)
-    flows = _flows_of(loaded)
+    defined = flows = _flows_of(loaded)
+    names = ", ".join(sorted(flow.name for flow in defined.values()))
+    if not defined:
+        fail(f"There is no flow in {place}", "decorate a function with @flow")
     if name is not None:
-        flows = {key: flow for key, flow in flows.items() if name in (key, flow.name)}
+        flows = {key: flow for key, flow in defined.items() if name in (key, flow.name)}
     if not flows:
-        wanted = f"flow {name!r}" if name else "flow"
-        fail(f"There is no {wanted} in {place}", "decorate a function with @flow")
+        fail(f"There is no flow {name!r} in {place}", f"it has: {names}")
     if len(flows) > 1:
-        names = ", ".join(sorted(flow.name for flow in flows.values()))
         fail(f"{place} has several flows: {names}", "choose one with --name")
     return next(iter(flows.values()))
 
@@ -76,7 +77,10 @@ def _import_told_in_one_line(place: str) -> Iterator[None]:
         raise
     except Exception as error:
         # The user's code may raise anything; where and what is all that helps.
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{at.filename}, line {at.lineno}"
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [at for at in frames if not at.filename.startswith("<frozen importlib")]
+        where = f" ({own[-1].filename}, line {own[-1].lineno})"
+        if "importlib" in own[-1].filename or own[-1].filename == __file__:
+            where = ""  # nothing of the user's has run
         what = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-        fail(f"{place} cannot be imported: {what} ({where})", "fix it, or install what it needs")
+        fail(f"{place} cannot be imported: {what}{where}", "fix it, or install what it needs")

@@ -1,5 +1,6 @@
 """`penstock flow-run`: what ran, what runs, and what it said."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,8 @@ STATE_TYPES = (
     "PAUSED",
     "CANCELLING",
 )
+#: a run that starts within this is shown among those that have started
+SOON = timedelta(minutes=1)
 LOG_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
@@ -51,6 +54,7 @@ def flow_run() -> None:
 @click.option("--flow", metavar="FLOW", help="Only this flow's, by name or id.")
 @click.option("--deployment", metavar="DEPLOYMENT", help="Only this deployment's.")
 @options.tag("Only runs with this tag. Repeatable: all of them.")
+@click.option("--later", is_flag=True, help="Also runs that are to start later.")
 @options.limit
 @options.output
 @pass_invocation
@@ -60,10 +64,11 @@ def ls(
     flow: str | None,
     deployment: str | None,
     tags: tuple[str, ...],
+    later: bool,
     limit: int,
     output: str,
 ) -> None:
-    """List flow runs, the latest first.
+    """List flow runs, the latest first; --state or --later shows those of the future, too.
 
     Example: penstock flow-run ls --state failed --flow etl
     """
@@ -75,6 +80,12 @@ def ls(
         wanted["deployment_id"] = {"any_": [str(find_deployment(client, deployment).id)]}
     if tags:
         wanted["tags"] = {"all_": list(tags)}
+    hidden = None
+    if not (states or later):
+        # schedules make hundreds of runs ahead, which would hide what has happened
+        soon = invocation.now() + SOON
+        hidden = {**wanted, "expected_start_time": {"after_": soon}}
+        wanted["expected_start_time"] = {"before_": soon}
     filters: dict[str, Any] = {"flow_runs": wanted} if wanted else {}
     if flow:
         filters["flows"] = {"id": {"any_": [str(find_flow(client, flow).id)]}}
@@ -97,6 +108,8 @@ def ls(
         ("took", _describe_run_time),
     ]
     show_list(invocation, output, found, columns, "No flow runs.")
+    if hidden and (count := client.count_flow_runs(**{**filters, "flow_runs": hidden})):
+        invocation.remark(f"To start later: {count}; see them with --later")
 
 
 def _state_filter(states: tuple[str, ...]) -> dict[str, Any]:

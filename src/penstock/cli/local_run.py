@@ -28,7 +28,7 @@ def run_here(invocation: Invocation, request: RunRequest, parameters: dict[str, 
         "context": dict(request.context) or None,
         "tags": sorted({*flow.tags, *request.tags}) or None,
     }
-    bound = flow.bind((), parameters)
+    bound = flow.bind_stored(parameters)
     flow_run_id = client.create_flow_run(
         flow_id=client.create_flow(flow.name),
         parameters=recordable(bound),

@@ -54,9 +54,10 @@ def find_deployment(client: Client, deployment: str) -> DeploymentResponse:
 
 
 def _no_deployment(deployment: str) -> Any:
+    as_name = "" if "/" in deployment else "write FLOW/DEPLOYMENT, or "
     fail(
         f"There is no deployment {deployment!r}",
-        "see the deployments with: penstock deployment ls",
+        f"{as_name}see the deployments with: penstock deployment ls",
     )
 
 

@@ -180,7 +180,10 @@ def _create(invocation: Invocation, request: RunRequest, parameters: dict[str, A
         created = client.read_flow_run(flow_run_id)
         name = read_deployment_name(client, target)
         when = f", to start at {show_cell(start)}" if start else ""
-        invocation.say(f"Flow run {created.name!r} ({flow_run_id}) of {name!r} is created{when}.")
+        is_what = (
+            f"has the key {request.idempotency_key!r}" if request.idempotency_key else "is created"
+        )
+        invocation.say(f"Flow run {created.name!r} ({flow_run_id}) of {name!r} {is_what}{when}.")
     if request.watch:
         return _watch(invocation, request, flow_run_id)
     if request.output == "json":

@@ -17,7 +17,7 @@ def version(invocation: Invocation, output: str) -> None:
 
     shown: dict[str, object] = {"client": __version__}
     try:
-        shown["server"] = invocation.client.read_version()
+        shown["server"] = f"speaks Prefect {invocation.client.read_version()}"
         shown["api_url"] = invocation.client.api_url
     except PenstockError as error:
         shown["server"] = None

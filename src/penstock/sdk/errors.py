@@ -83,7 +83,6 @@ class RunTerminated(BaseException):
 
 REMEDIES = {
     401: "set PENSTOCK_API_KEY or PENSTOCK_API_AUTH_STRING",
-    403: "set PENSTOCK_API_KEY or PENSTOCK_API_AUTH_STRING",
     404: "check the id or name",
     413: "send less at once",
 }
@@ -112,13 +111,29 @@ def _detail_text(answer: Any) -> str:
         return str(answer or "")[:500]
     detail = answer.get("detail") or answer.get("exception_detail")
     if isinstance(detail, list):
-        return "; ".join(_field_text(entry) for entry in detail[:5])
+        return "; ".join(dict.fromkeys(_field_text(entry) for entry in _telling(detail)[:5]))
     return str(detail or answer.get("exception_message") or "")
+
+
+def _telling(entries: list[Any]) -> list[Any]:
+    """Without the shapes that were not meant: a schedule is one of several, each has its say."""
+    shapes = [entry for entry in entries if isinstance(entry, dict) and _shape(entry)]
+    meant = [entry for entry in shapes if entry.get("type") not in ("missing", "extra_forbidden")]
+    return [entry for entry in entries if entry not in shapes or entry in meant or not meant]
+
+
+def _shape(entry: dict[str, Any]) -> bool:
+    return any(map(_is_shape, entry.get("loc", ())))
+
+
+def _is_shape(part: Any) -> bool:
+    return isinstance(part, str) and part.endswith("Schedule")
 
 
 def _field_text(entry: Any) -> str:
     if not isinstance(entry, dict):
         return str(entry)
-    field = ".".join(str(part) for part in entry.get("loc", ()) if part != "body")
+    parts = [part for part in entry.get("loc", ()) if part != "body" and not _is_shape(part)]
+    field = ".".join(map(str, parts))
     message = str(entry.get("msg", ""))
     return f"{field}: {message}" if field else message

@@ -6,7 +6,6 @@ import _thread
 import itertools
 import signal
 import threading
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from penstock.sdk.reporter import Reporter
 from penstock.sdk.run_logs import get_run_logger, prints_are_logged
 from penstock.sdk.task_events import related_resources
 from penstock.sdk.timeouts import raise_in_thread
+from penstock.sdk.tracebacks import traceback_of_user_code
 
 if TYPE_CHECKING:
     import asyncio
@@ -166,8 +166,8 @@ class LiveFlowRun:
         """Writes the body's exception to the run's log."""
         tokens = self._enter()
         try:
-            text = "".join(traceback.format_exception(error))
-            get_run_logger().error("The flow failed with an exception:\n%s", text.rstrip())
+            text = traceback_of_user_code(error)
+            get_run_logger().error("The flow failed with an exception:\n%s", text)
         finally:
             self._leave(tokens)
 

@@ -79,6 +79,10 @@ class Flow(Generic[P, R]):
             bound = flow_parameters.validate(self.function, bound)
         return bound
 
+    def bind_stored(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a run's record, as `bind` gives them; raises ParameterError."""
+        return self.bind(*flow_parameters.from_stored(self.function, stored))
+
     def call(self, bound: Mapping[str, Any]) -> Any:
         """Calls the plain function with bound parameters."""
         args, kwargs = flow_parameters.call_arguments(self.function, bound)

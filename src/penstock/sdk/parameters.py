@@ -49,9 +49,27 @@ def call_arguments(
     return bound.args, bound.kwargs
 
 
-def from_stored(function: Function, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a stored run, bound; names that fit `**kwargs` only go there."""
-    return bind(function, (), stored)
+def from_stored(
+    function: Function, stored: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments from a run's record, for `bind`.
+
+    A record made by a call holds what `*args` and `**kwargs` took under these names; one made
+    by a client may also hold names that fit `**kwargs` beside the others.
+    """
+    parameters = signature_of(function).parameters.values()
+    known = {one.name: stored[one.name] for one in parameters if one.name in stored}
+    rest = {name: value for name, value in stored.items() if name not in known}
+    for one in parameters:
+        if one.kind is inspect.Parameter.VAR_KEYWORD:
+            taken = known.pop(one.name, {})
+            rest = {**(taken if isinstance(taken, dict) else {one.name: taken}), **rest}
+        elif one.kind is inspect.Parameter.VAR_POSITIONAL:
+            taken = known.get(one.name)
+            if one.name in known and not isinstance(taken, list):
+                known[one.name] = [taken]
+    args, kwargs = call_arguments(function, known)
+    return args, {**kwargs, **rest}
 
 
 @functools.lru_cache(maxsize=1024)

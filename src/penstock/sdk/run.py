@@ -71,7 +71,7 @@ def execute_flow_run(
     attempt_id = os.environ.get("PENSTOCK_ATTEMPT_ID") or None
     stored = client.do_json(calls.read_flow_run(flow_run_id))
     try:
-        bound = flow.bind((), stored.get("parameters") or {})
+        bound = flow.bind_stored(stored.get("parameters") or {})
     except ParameterError as error:
         return _refuse(client, stored, error, attempt_id)
     run = LiveFlowRun(flow, bound, client, stored=stored, attempt_id=attempt_id)

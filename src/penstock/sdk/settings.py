@@ -33,9 +33,16 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     api_url = environ.get("PENSTOCK_API_URL") or None
     return Settings(
         home=home,
-        api_url=api_url.rstrip("/") if api_url else None,
+        api_url=_api_root(api_url) if api_url else None,
         api_key=environ.get("PENSTOCK_API_KEY") or None,
         api_auth_string=environ.get("PENSTOCK_API_AUTH_STRING") or None,
         database_url=environ.get("PENSTOCK_DATABASE_URL") or f"sqlite:///{home / 'penstock.db'}",
         logging_level=(environ.get("PENSTOCK_LOGGING_LEVEL") or "INFO").upper(),
     )
+
+
+def _api_root(url: str) -> str:
+    """The URL of the API; an address of a server alone stands for its `/api`."""
+    scheme, found, rest = url.rstrip("/").rpartition("://")
+    root = rest if "/" in rest else f"{rest}/api"
+    return f"{scheme if found else 'http'}://{root}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -27,6 +26,7 @@ from penstock.sdk.states import (
 )
 from penstock.sdk.steps import Do, Outcome, RunBody, Sleep, Steps
 from penstock.sdk.task_events import TaskRunReport, retry_policy
+from penstock.sdk.tracebacks import traceback_of_user_code
 
 if TYPE_CHECKING:
     from penstock.sdk.flow_runs import LiveFlowRun
@@ -201,8 +201,7 @@ def _wants_retry(run: LiveTaskRun, state: State) -> bool:
 
 
 def _log_failure(run: LiveTaskRun, error: Exception) -> None:
-    text = "".join(traceback.format_exception(error)).rstrip()
-    run.log("error", "The task failed with an exception:\n%s", text)
+    run.log("error", "The task failed with an exception:\n%s", traceback_of_user_code(error))
 
 
 Delay = float | Sequence[float] | Callable[[int], float | Sequence[float]] | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -165,11 +166,15 @@ def _retry_after(value: str | None) -> float | None:
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
+def _reason(failure: Failure) -> str:
+    return re.sub(r"^\[Errno -?\d+\] ", "", failure.reason)
+
+
 def _error(call: Call[Any], answer: Reply | Failure) -> ApiError:
     request = f"{call.method} {call.path}"
     if isinstance(answer, Failure):
         return Unavailable(
-            f"{request}: no answer from the server, {answer.reason} "
+            f"{request}: no answer from the server, {_reason(answer)} "
             "(is it running? `penstock server start`, or check PENSTOCK_API_URL)"
         )
     try:
