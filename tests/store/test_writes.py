@@ -403,11 +403,13 @@ async def test_connections_that_ended_while_idle_are_replaced_unnoticed(db: Data
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        while other.execute(
+        others = (
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
             "AND pid <> pg_backend_pid()"
-        ).fetchone():
-            await asyncio.sleep(0.02)
+        )
+        async with asyncio.timeout(5):
+            while other.execute(others).fetchone():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
     for i in range(10, 20):
         await db.write(lambda tx, i=i: insert(tx, f"n{i}"), one_statement=i % 2 == 0)  # type: ignore[misc]
     assert len(await db.read(names)) == 20

@@ -21,6 +21,8 @@ STATUS: dict[type[errors.PenstockServerError], int] = {
     errors.Gone: 410,
     errors.Locked: 423,
     errors.Unavailable: 503,
+    # not 503, which says that nothing was done and that any request may be repeated
+    errors.OutcomeUnknown: 502,
 }
 #: bytes of an offending request that its 422 answer repeats at most
 ECHO_BYTES = 10_000

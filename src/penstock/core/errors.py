@@ -70,3 +70,7 @@ class Unavailable(PenstockServerError):
         super().__init__(message)
         #: seconds after which another try makes sense
         self.retry_after = retry_after
+
+
+class OutcomeUnknown(PenstockServerError):
+    """The database went away in the middle of a change: it may have been made, or not."""

@@ -1,11 +1,14 @@
 """Threads that own connections, and the way their results come back to the event loop."""
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 class Completions:
@@ -32,7 +35,10 @@ class Completions:
         waiting = self._waiting
         while waiting:
             callback, args = waiting.popleft()
-            callback(*args)
+            try:
+                callback(*args)
+            except Exception:  # one result that cannot be handed over must not keep the others
+                logger.exception("A result of the database could not be handed over")
 
 
 def answer(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:

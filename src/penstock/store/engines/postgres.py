@@ -1,13 +1,14 @@
 """PostgreSQL: threads with a psycopg connection each; constraints and retries settle races."""
 
 import logging
+import select
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
 from psycopg import errors as pg_errors
 
-from penstock.core.errors import Conflict, PenstockServerError, Unavailable
+from penstock.core.errors import Conflict, OutcomeUnknown, PenstockServerError, Unavailable
 from penstock.store.engines.jobs import Read, Write
 from penstock.store.statements import POSTGRES
 from penstock.store.threads import Completions, ThreadTeam, answer
@@ -30,8 +31,22 @@ def connect(url: str, *, statement_seconds: int = 10) -> psycopg.Connection[Any]
         prepare_threshold=2,
         options=options,
         connect_timeout=5,
+        # a server that vanished without a word is noticed in half a minute, not in fifteen
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=25_000,
         cursor_factory=psycopg.RawCursor,
     )
+
+
+def hung_up(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server has ended this idle connection: it has spoken without being asked."""
+    if connection.broken or connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def translate(error: psycopg.Error) -> PenstockServerError:
@@ -119,7 +134,10 @@ class PostgresEngine:
         for _ in range(ATTEMPTS):
             tx = None
             try:
-                if connection is None or connection.broken:
+                if connection is not None and hung_up(connection):
+                    connection.close()
+                    connection = None
+                if connection is None:
                     connection = connect(self.url)
                 tx = Transaction(connection, POSTGRES, self._memory, self._listener)
                 result = self._run(connection, tx, job)
@@ -129,10 +147,14 @@ class PostgresEngine:
                 continue
             except psycopg.Error as e:
                 error = translate(e)
-                # A connection found broken at its first statement is replaced. Later the outcome
-                # is unknown: the caller gets 503 and repeats the request, which is safe.
-                if tx is not None and tx.statements == 0 and connection and connection.broken:
-                    continue
+                if tx is not None and connection is not None and connection.broken:
+                    # At the first statement of a transaction nothing can have been committed.
+                    if tx.statements == 0 and not job.one_statement:
+                        continue
+                    error = OutcomeUnknown(
+                        "The connection to the database broke; look whether the change was made "
+                        "before you repeat it"
+                    )
             except BaseException as e:  # whatever it is belongs to the caller who waits
                 error = e
             else:

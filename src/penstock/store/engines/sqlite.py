@@ -46,6 +46,15 @@ class _GroupLost(Exception):
 Done = tuple[Write, Any, BaseException | None, list[Any]]
 
 
+def _describe(holder: str) -> str:
+    """The server that wrote `holder` into the lock file, in words."""
+    try:
+        told = json.loads(holder)
+        return f"process {told['pid']}, {told.get('url', 'starting')}"
+    except (ValueError, KeyError, TypeError):
+        return "starting"
+
+
 class FileLock:
     """The lock on `<file>.lock` that makes one server the only one on a database file.
 
@@ -61,8 +70,8 @@ class FileLock:
             holder = os.read(self._descriptor, 4096).decode(errors="replace")
             os.close(self._descriptor)
             raise FileIsHeld(
-                f"{database} is held by another server ({holder or 'starting'}); "
-                "stop that server or use another --database"
+                f"{database} is held by another server ({_describe(holder)}); stop it or use another "
+                "--database (one that a flow or a command has started leaves after a minute)"
             ) from None
         self.tell()
 
@@ -166,14 +175,14 @@ class SqliteEngine:
     # ------------------------------------------------------------------ readers
     def _snapshot(
         self, connection: sqlite3.Connection | None, function: Callable[[Transaction], Any]
-    ) -> tuple[sqlite3.Connection, Any, BaseException | None]:
-        if connection is None:
-            connection = connect(self.path, readonly=True)
+    ) -> tuple[sqlite3.Connection | None, Any, BaseException | None]:
         deadline = time.monotonic() + READ_SECONDS
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, 200_000)
         result: Any = None
         error: BaseException | None = None
         try:
+            if connection is None:
+                connection = connect(self.path, readonly=True)
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, 200_000)
             connection.execute("BEGIN")
             try:
                 result = function(Transaction(connection, SQLITE, self._memory, self._listener))
@@ -185,12 +194,14 @@ class SqliteEngine:
             error = e
         return connection, result, error
 
-    def _read(self, connection: sqlite3.Connection | None, job: Read) -> sqlite3.Connection:
+    def _read(self, connection: sqlite3.Connection | None, job: Read) -> sqlite3.Connection | None:
         connection, result, error = self._snapshot(connection, job.function)
         self._completions.call(answer, job.future, result, error)
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection | None, job: Write) -> sqlite3.Connection:
+    def _prepare(
+        self, connection: sqlite3.Connection | None, job: Write
+    ) -> sqlite3.Connection | None:
         assert job.prepare is not None
         connection, job.prepared, error = self._snapshot(connection, job.prepare)
         if error is None:
@@ -207,7 +218,7 @@ class SqliteEngine:
             if batch:
                 self._commit(batch)
             self._checkpoint_when_due()
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._checkpoint("TRUNCATE")
         self._connection.close()
 
     def _next_batch(self) -> tuple[list[Write], bool]:
@@ -264,8 +275,12 @@ class SqliteEngine:
         return done
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
+        if not self._connection.in_transaction:
+            return
+        try:
             self._connection.execute("ROLLBACK")
+        except sqlite3.Error as e:  # the next BEGIN fails as well, and rolls back again
+            logger.error("SQLite cannot roll back: %s", e)
 
     def _tell(self, done: list[Done]) -> None:
         """In the event loop, after COMMIT: answer the callers, tell the rest of the server."""
@@ -292,8 +307,15 @@ class SqliteEngine:
     def _checkpoint_when_due(self) -> None:
         changes = self._connection.total_changes - self._checkpointed_at
         if changes > MUST_CHECKPOINT or (changes > IDLE_CHECKPOINT and self._writes.empty()):
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._checkpoint("PASSIVE")
             self._checkpointed_at = self._connection.total_changes
+
+    def _checkpoint(self, how: str) -> None:
+        try:
+            self._connection.execute(f"PRAGMA wal_checkpoint({how})")
+        except sqlite3.Error as e:
+            # What is committed stands in the log beside the file; a full disk ends no writer.
+            logger.warning("The write-ahead log of %s stays for now: %s", self.path, e)
 
 
 def _close(connection: sqlite3.Connection) -> None:
