@@ -190,11 +190,12 @@ def create_deployment(tx: Transaction, prepared: PreparedDeployment) -> tuple[UU
         store.insert_deployment(tx, values | stamps | {"name": body.name, "flow_id": body.flow_id})
     else:
         store.update_deployment(tx, id, columns | {"updated": now})
-        _delete_future_runs(tx, id, now)
     _set_limit(tx, id, body, now)
     if new or "tags" in body.model_fields_set:
         store.replace_deployment_tags(tx, id, list(dict.fromkeys(body.tags)))
     replace_schedules(tx, id, body.schedules, now)
+    if not new:
+        _delete_future_runs(tx, id, now)
     tell_deployment(tx, id, "created" if new else "updated", now)
     return id, new
 
@@ -211,8 +212,8 @@ def update_deployment(tx: Transaction, prepared: PreparedDeployment) -> None:
     if "tags" in body.model_fields_set:
         store.replace_deployment_tags(tx, id, list(dict.fromkeys(body.tags)))
     _set_limit(tx, id, body, now)
-    _delete_future_runs(tx, id, now)
     patch_schedules(tx, id, body, now)
+    _delete_future_runs(tx, id, now)
     tell_deployment(tx, id, "updated", now)
 
 
@@ -220,9 +221,9 @@ def set_deployment_paused(tx: Transaction, id: UUID, paused: bool, now: datetime
     """Pause or resume a deployment's schedules. A pause removes all runs they have made so far."""
     if not store.update_deployment(tx, id, {"paused": paused, "updated": now}):
         raise NotFound(f"There is no deployment {id}")
+    touch_schedules(tx, id, now)
     if paused:
         _delete_future_runs(tx, id, None)
-    touch_schedules(tx, id, now)
     tell_deployment(tx, id, "updated", now)
 
 
@@ -232,6 +233,7 @@ def delete_deployment(tx: Transaction, id: UUID, now: datetime) -> bool:
         return False
     tell_deployment(tx, id, "deleted", now)
     replace_schedules(tx, id, [], now)
+    _delete_future_runs(tx, id, None)
     delete_deployment_limit(tx, id)
     return store.delete_deployment_row(tx, id)
 
@@ -249,7 +251,8 @@ def delete_deployment_part(tx: Transaction, id: UUID, now: datetime) -> bool | N
 
 
 def _delete_future_runs(tx: Transaction, id: UUID, after: datetime | None) -> None:
-    # Bounded: a schedule has at most 100 runs ahead.
+    # Bounded: a schedule has at most 100 runs ahead. Only after its schedules were written: that
+    # waits for a scheduler under way, whose runs are then seen here.
     while delete_scheduled_runs(tx, id, auto_scheduled=True, after=after):
         pass
 

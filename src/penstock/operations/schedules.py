@@ -287,8 +287,15 @@ def _run(
 
 
 def create_scheduled_runs(tx: Transaction, prepared: PreparedRuns | None) -> int:
-    """Make the runs that do not exist yet; how many. Stale when their deployment has changed."""
+    """Make the runs that do not exist yet; how many: none when the schedule itself has changed.
+
+    Stale when their deployment has changed.
+    """
     if prepared is None:
+        return 0
+    # First of all: it also holds off whoever wants to change the schedule and delete its runs.
+    at = prepared.replenish_at if prepared.remember else None
+    if not store.hold_schedule(tx, prepared.schedule_id, prepared.seen, at):
         return 0
     made = 0
     try:
@@ -298,6 +305,4 @@ def create_scheduled_runs(tx: Transaction, prepared: PreparedRuns | None) -> int
     except Stale:
         forget(tx, prepared.deployment_id)
         raise
-    if prepared.remember:
-        store.update_replenish_at(tx, prepared.schedule_id, prepared.seen, prepared.replenish_at)
     return made

@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from penstock.core.states import StateType, make_state
-from penstock.operations.flow_run_states import set_flow_run_state
+from penstock.operations.flow_run_states import propose_state
 from penstock.store.database import Database
+from penstock.store.flow_runs import select_flow_run_facts
 from penstock.store.late_runs import select_late_runs
 from penstock.store.statements import Row
 from penstock.store.transaction import Transaction
@@ -27,8 +28,12 @@ async def mark_late_runs(db: Database, now: datetime) -> int:
 
 
 def mark_runs(tx: Transaction, rows: list[Row], now: datetime) -> None:
-    """Name these runs Late, unless somebody has taken them meanwhile."""
-    for row in rows:
+    """Name these runs Late, unless they were taken, put off or deleted meanwhile."""
+    for late in rows:
+        row = select_flow_run_facts(tx, late.id)
+        if row is None or row.state_name != "Scheduled" or row.state_type != StateType.SCHEDULED:
+            continue
         details = {"scheduled_time": row.next_scheduled_start_time}
-        state = make_state(StateType.SCHEDULED, now, name="Late", details=details)
-        set_flow_run_state(tx, row.id, state, now)
+        if row.next_scheduled_start_time == late.next_scheduled_start_time:
+            state = make_state(StateType.SCHEDULED, now, name="Late", details=details)
+            propose_state(tx, row, state, now)

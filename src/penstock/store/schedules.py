@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.core import documents
@@ -61,7 +61,12 @@ _SET_REPLENISH = Statement(
         deployment_schedule.c.updated
         == bindparam("seen", type_=deployment_schedule.c.updated.type),
     )
-    .values(replenish_at=bindparam("at", type_=deployment_schedule.c.replenish_at.type))
+    .values(
+        replenish_at=func.coalesce(
+            bindparam("at", type_=deployment_schedule.c.replenish_at.type),
+            deployment_schedule.c.replenish_at,
+        )
+    )
 )
 _TIME = {c.name: bindparam(c.name, type_=c.type) for c in schedule_time.c}
 _INSERT_TIME = {
@@ -142,8 +147,11 @@ def select_schedules_to_replenish(tx: Transaction, now: datetime) -> list[Row]:
     return tx.rows(_SELECT_TO_REPLENISH, now=now)
 
 
-def update_replenish_at(tx: Transaction, id: UUID, seen: datetime, at: datetime) -> bool:
-    """Note when the schedule needs further runs; False when it has changed meanwhile."""
+def hold_schedule(tx: Transaction, id: UUID, seen: datetime, at: datetime | None) -> bool:
+    """Keep the schedule as it is until this transaction ends; False when it has changed or gone.
+
+    `at`, where given, is noted as the time at which it needs further runs.
+    """
     return bool(tx.run(_SET_REPLENISH, schedule_id=id, seen=seen, at=at))
 
 
