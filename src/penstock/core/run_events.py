@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 MAX_MESSAGE = 100_000
+MAX_REMEMBERED = 5_000
 #: two states further apart than this are not linked by `follows`
 _CLOSE = timedelta(minutes=5)
 
@@ -30,6 +31,15 @@ class Names:
     flows: dict[UUID, str] = field(default_factory=dict)
     deployments: dict[UUID, str] = field(default_factory=dict)
     queues: dict[UUID, QueueNames] = field(default_factory=dict)
+    #: what runs of one kind are related to; most runs of a deployment share it
+    related: dict[tuple[Any, ...], list[dict[str, str]]] = field(default_factory=dict)
+
+    def learn(self, more: "Names") -> None:
+        """Take in further names."""
+        self.flows |= more.flows
+        self.deployments |= more.deployments
+        self.queues |= more.queues
+        self.related.clear()
 
 
 def flow_run_event(told: Mapping[str, Any], names: Names, now: datetime) -> Event:
@@ -80,6 +90,19 @@ def _state(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _related(run: Mapping[str, Any], names: Names) -> list[dict[str, str]]:
+    """The related resources of a run's events; a list that several events may share."""
+    if run["parent_task_run_id"] is not None:
+        return _find_related(run, names)
+    key = (run["flow_id"], run["deployment_id"], run["work_queue_id"], *run["tags"])
+    related = names.related.get(key)
+    if related is None:
+        if len(names.related) >= MAX_REMEMBERED:
+            names.related.clear()
+        related = names.related[key] = _find_related(run, names)
+    return related
+
+
+def _find_related(run: Mapping[str, Any], names: Names) -> list[dict[str, str]]:
     flow_id = as_id(run["flow_id"])
     related = [_resource("flow", flow_id, names.flows.get(flow_id))]
     if run["deployment_id"] is not None:

@@ -71,9 +71,16 @@ class Teller:
         states = [body for kind, body in single if kind == NEW_STATE]
         if states:
             await self._learn_names(states, now)
-        events = [e for kind, body in single if (e := self._event(kind, body, now)) is not None]
+        events = [e for kind, body in single if (e := self._told_event(kind, body, now))]
         self._hub.events.publish(events)
         return events
+
+    def _told_event(self, kind: str, body: dict[str, Any], now: datetime) -> Event | None:
+        try:
+            return self._event(kind, body, now)
+        except Exception:  # the events behind it must not wait for one that cannot be made
+            logger.exception("No event can be made of what was told: %s", kind)
+            return None
 
     def _event(self, kind: str, body: dict[str, Any], now: datetime) -> Event | None:
         if kind == NEW_STATE:
@@ -100,9 +107,7 @@ class Teller:
         if not any(missing):
             return
         found = await self._db.read(lambda tx: select_names(tx, *missing))
-        names.flows |= found.flows
-        names.deployments |= found.deployments
-        names.queues |= found.queues
+        names.learn(found)
 
 
 class EventKeeper(Generic[Mark]):
@@ -146,6 +151,9 @@ class EventKeeper(Generic[Mark]):
             await self._streams.store_events(events, datetime.now(UTC))
         except PenstockServerError as e:
             logger.warning("Events cannot be stored now: %s", e)
+            return False
+        except Exception:  # to stop would lose them: they stay here and in the outbox
+            logger.exception("Events cannot be stored")
             return False
         del self._waiting[: len(events)]
         self.stored = mark
