@@ -155,3 +155,10 @@ def test_a_record_gives_back_positional_values() -> None:
         shop, {"colour": "red", "place": {"city": "Oslo"}, "sizes": [{"width": 1}, {"width": 2}]}
     )
     assert args == ("red", {"city": "Oslo"}, {"width": 1}, {"width": 2})
+
+
+def test_a_schema_is_closed_to_names_that_the_function_does_not_take() -> None:
+    def takes_one(number: int) -> None: ...
+
+    assert parameters.parameter_schema(takes_one)["additionalProperties"] is False
+    assert "additionalProperties" not in parameters.parameter_schema(shop)

@@ -153,6 +153,8 @@ def parameter_schema(function: Function) -> dict[str, Any]:
         by_alias=True, ref_template="#/definitions/{model}", schema_generator=OpenSchema
     )
     schema.setdefault("properties", {})
+    if len(_named(function)) == len(signature_of(function).parameters):
+        schema["additionalProperties"] = False  # the server refuses a misspelt name
     if "$defs" in schema:
         schema["definitions"] = schema.pop("$defs")
     return schema
