@@ -115,6 +115,10 @@ class DueRuns:
         self._waiters: dict[UUID, deque[Waiter]] = {}
         self._slot_waiters: dict[UUID, deque[Waiter]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiters or self._slot_waiters)
+
     @contextmanager
     def waiter(
         self, queue_ids: Iterable[UUID], slot_queue_ids: Iterable[UUID] = ()

@@ -45,6 +45,10 @@ class Teller:
 
         `early`: the rows will be read as well.
         """
+        if not self._hub.due:
+            # Whoever comes later looks into the database first; waking one twice does no harm.
+            self._woken.clear()
+            return
         now = datetime.now(UTC)
         for kind, body in _single(told):
             if kind not in (NEW_STATE, NEW_SCHEDULED_RUN):
