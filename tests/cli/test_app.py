@@ -79,3 +79,9 @@ def test_the_version_flag_shows_the_clients_version(
 
     assert run_command(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__
+
+
+def test_a_refusal_is_told_without_the_request_that_met_it(shell: Shell) -> None:
+    refused = shell("work-pool", "create", "prefect-pool")
+    assert refused.code == 1
+    assert refused.err.startswith("Error: Names that start with 'prefect' are reserved")

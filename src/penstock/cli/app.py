@@ -115,7 +115,7 @@ def run_command(argv: Sequence[str] | None, invocation: Invocation | None = None
     except BrokenPipeError:
         return _reader_left()
     except _reported_errors() as error:
-        return _fail(invocation, str(error), 1)
+        return _fail(invocation, _without_request(str(error)), 1)
     return answer if isinstance(answer, int) else 0
 
 
@@ -132,6 +132,14 @@ def _reported_errors() -> type[Exception]:
     from penstock.sdk.errors import PenstockError
 
     return PenstockError
+
+
+def _without_request(message: str) -> str:
+    """Whoever wrote a command need not know which request it made: `POST /flows/: …`."""
+    words = message.split(" ", 2)
+    if len(words) == 3 and words[0].isupper() and words[1][0] + words[1][-1] == "/:":
+        return words[2]
+    return message
 
 
 def _describe_misuse(error: click.UsageError) -> str:
