@@ -15,7 +15,7 @@ from starlette.types import Message
 
 from penstock.api.rest import ROUTERS
 from penstock.server.app import Server
-from penstock.server.settings import Settings
+from penstock.server.settings import Settings, parse
 from penstock.server.upkeep import create_key
 from tests.conftest import sqlite_url
 from tests.store.test_writes import NOW
@@ -296,3 +296,8 @@ async def test_logs_may_have_16_mb(unguarded: Server) -> None:
     assert fits.status_code < 300, fits.text
     assert (too_long.status_code, streamed.status_code) == (413, 413)
     assert other.status_code == 413
+
+
+def test_an_empty_auth_string_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PENSTOCK_SERVER_AUTH_STRING", raising=False)
+    assert parse(["--auth-string", ""]).auth_string is None

@@ -1,10 +1,12 @@
 """What was told in a unit of work reaches listeners, the event store and other servers, once."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,12 +15,16 @@ import pytest
 
 from penstock.contract.rest.events import EventFilter
 from penstock.core import documents
+from penstock.core.errors import Unavailable
 from penstock.operations.hub import DueRuns, Subscription
 from penstock.operations.streams import Streams, open_streams
 from penstock.services.fan_out import fan_out
+from penstock.store import segments
 from penstock.store.database import Database
 from penstock.store.events import count_events
+from penstock.store.grouped import GroupedRows
 from penstock.store.outbox import select_untold, tell
+from tests.conftest import sqlite_url
 
 pytestmark = pytest.mark.anyio
 NOW = datetime.now(UTC)
@@ -145,6 +151,65 @@ async def test_a_row_that_commits_late_is_never_skipped(database_url: str) -> No
             await say(db, "b")
             assert await heard(subscription, 3) == "lab"
         assert await stored(streams, 3) == 3
+
+
+async def test_what_cannot_be_told_holds_up_nothing_behind_it(database_url: str) -> None:
+    async with server(database_url) as (db, streams):
+        with streams.hub.events.subscription(lambda e: True) as subscription:
+            for kind in ("event", "flow-run-state"):
+                await db.write(partial(tell, kind=kind, body={"run": {}, "state": {}, "id": "?"}))
+                await say(db, "a")
+                assert await heard(subscription, 1) == "a"
+        assert await stored(streams, 2) == 2
+
+
+async def test_events_that_cannot_be_stored_are_stored_later(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with server(database_url) as (db, streams):
+        write, failed = streams.events.write, asyncio.Event()
+
+        async def odd(*_: Any, **__: Any) -> Any:
+            failed.set()
+            raise ValueError("odd")
+
+        monkeypatch.setattr(streams.events, "write", odd)
+        await say(db, "a")
+        await asyncio.wait_for(failed.wait(), 10)
+        monkeypatch.setattr(streams.events, "write", write)
+        assert await stored(streams, 1) == 1
+
+
+async def test_a_new_day_on_a_full_disk_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with server(sqlite_url(tmp_path)) as (db, streams):
+
+        def full(*_: Any) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        tomorrow = NOW + timedelta(days=1)
+        monkeypatch.setattr(segments, "_create", full)
+        with pytest.raises(Unavailable, match="disk is full"):
+            await streams.store_events([body("a") | {"received": tomorrow}], tomorrow)
+        monkeypatch.undo()
+        await streams.store_events([body("b") | {"received": tomorrow}], tomorrow)
+        assert await stored(streams, 1) == 1
+
+
+async def test_rows_that_cannot_be_written_spoil_nothing_for_others() -> None:
+    written: list[str] = []
+
+    async def write(rows: list[str], now: datetime) -> None:
+        if "bad" in rows:
+            raise ValueError("bad")
+        written.extend(rows)
+
+    grouped = GroupedRows(write)
+    added = [grouped.add([row], NOW) for row in ("a", "bad", "b")]
+    done = await asyncio.gather(*added, return_exceptions=True)
+    assert [type(d) for d in done] == [type(None), ValueError, type(None)]
+    assert written == ["a", "b"]
 
 
 async def test_waiters_are_woken_one_per_run_first_come_first_served() -> None:

@@ -73,7 +73,7 @@ def parse(argv: list[str]) -> Settings:
         host=a.host,
         port=a.port,
         database_url=a.database,
-        auth_string=a.auth_string,
+        auth_string=a.auth_string or None,
         allow_open_bind=a.allow_open_bind,
         services=not a.no_services,
         idle_exit_seconds=a.idle_exit_seconds,

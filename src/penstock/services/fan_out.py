@@ -68,9 +68,9 @@ class LocalFanOut:
             await self._remove()
 
     def _on_commit(self, told: list[Told]) -> None:
-        self._teller.wake(told)
         self._told.extend(told)
         self._new.set()
+        self._teller.wake(told)
 
     async def _tell_leftovers(self) -> None:
         last = 0
@@ -87,8 +87,8 @@ class LocalFanOut:
             self._new.clear()
             try:
                 await self._publish_waiting()
-            except PenstockServerError as e:
-                logger.warning("Events cannot be told now: %s", e)
+            except Exception as e:  # to stop would leave everything untold from now on
+                _report("Events cannot be told now", e)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._new.set()
 
@@ -106,8 +106,8 @@ class LocalFanOut:
             await asyncio.sleep(DELETE_SECONDS)
             try:
                 await self._remove()
-            except PenstockServerError as e:
-                logger.warning("Told rows stay in the outbox for now: %s", e)
+            except Exception as e:  # as above
+                _report("Told rows stay in the outbox for now", e)
 
     async def _remove(self) -> None:
         self._keeper.moved.clear()
@@ -153,8 +153,8 @@ class SharedFanOut:
             await self._leases.release()
 
     def _on_commit(self, told: list[Told]) -> None:
-        self._teller.wake(told, early=True)
         self._notices.tell()
+        self._teller.wake(told, early=True)
 
     def _look(self) -> None:
         self._new.set()
@@ -166,8 +166,8 @@ class SharedFanOut:
                 await self._take_or_leave_keeping()
                 await self._tell_new()
                 await self._remove_old()
-            except PenstockServerError as e:
-                logger.warning("The outbox cannot be read now: %s", e)
+            except Exception as e:  # to stop would leave everything untold from now on
+                _report("The outbox cannot be read now", e)
                 await asyncio.sleep(RETRY_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(SAFETY_SECONDS):
@@ -226,6 +226,13 @@ class SharedFanOut:
         if old is not None and old > BEGINNING:
             remove = partial(delete_settled, xid=old[0], seq=old[1])
             await self._db.write(remove, one_statement=True)
+
+
+def _report(what: str, error: Exception) -> None:
+    if isinstance(error, PenstockServerError):
+        logger.warning("%s: %s", what, error)
+    else:
+        logger.error(what, exc_info=error)
 
 
 def _place_of(told: list[Told]) -> Place:

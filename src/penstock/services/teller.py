@@ -54,7 +54,7 @@ class Teller:
             if kind not in (NEW_STATE, NEW_SCHEDULED_RUN):
                 continue
             run, state, previous = body["run"], body["state"], body["from"]
-            if run["work_queue_id"] is None:
+            if run.get("work_queue_id") is None:
                 continue
             if previous and previous["type"] in _HOLD_SLOT and state["type"] not in _HOLD_SLOT:
                 self._hub.due.free_slot(as_id(run["work_queue_id"]))
@@ -101,7 +101,7 @@ class Teller:
             self._names_until = now + timedelta(seconds=NAMES_SECONDS)
         names, runs = self._names, [s["run"] for s in states]
         missing = [
-            {as_id(run[key]) for run in runs if run[key] is not None} - known.keys()
+            {as_id(run[key]) for run in runs if run.get(key) is not None} - known.keys()
             for key, known in (
                 ("flow_id", names.flows),
                 ("deployment_id", names.deployments),

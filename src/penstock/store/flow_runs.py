@@ -368,6 +368,8 @@ def insert_flow_runs(
     rows = [(WORKSPACE, r["idempotency_key"], r["flow_id"], r["id"]) for r in keyed]
     insert_rows(tx, idempotency_key, rows, tail="ON CONFLICT DO NOTHING")
     holders = _select_holders(tx, [r["idempotency_key"] for r in keyed], new[0][0]["flow_id"])
+    if any(r["idempotency_key"] not in holders for r in keyed):
+        raise Stale  # a holder was deleted between the two statements: its key is free again
     written = [
         entry
         for entry in new

@@ -47,27 +47,30 @@ class GroupedRows:
 
     async def _run(self) -> None:
         while self._waiting:
-            rows, waiters = self._take()
-            error: BaseException | None = None
-            try:
-                assert self._now is not None
-                await self._write(rows, self._now)
-            except Exception as e:  # whatever it is belongs to the callers who wait
-                error = e
-            for waiter in waiters:
-                answer(waiter, None, error)
+            taken = self._take()
+            error = await self._error_of([row for part, _ in taken for row in part])
+            for part, waiter in taken:
+                # Rows that cannot be stored spoil nothing for those beside them.
+                alone = len(taken) > 1 and not isinstance(error, Unavailable | None)
+                answer(waiter, None, await self._error_of(part) if alone else error)
         self._task = None
 
-    def _take(self) -> tuple[Rows, list[asyncio.Future[Any]]]:
-        rows: Rows = []
-        waiters = []
-        taken = 0
-        for part, waiter in self._waiting:
-            if rows and len(rows) + len(part) > MAX_ROWS:
+    async def _error_of(self, rows: Sequence[Any]) -> Exception | None:
+        """Write the rows; why they could not be written."""
+        assert self._now is not None
+        try:
+            await self._write(list(rows), self._now)
+        except Exception as e:  # whatever it is belongs to the callers who wait
+            return e
+        return None
+
+    def _take(self) -> list[tuple[Sequence[Any], asyncio.Future[Any]]]:
+        rows = count = 0
+        for part, _ in self._waiting:
+            if count and rows + len(part) > MAX_ROWS:
                 break
-            rows += part
-            waiters.append(waiter)
-            taken += 1
-        del self._waiting[:taken]
-        self._rows -= len(rows)
-        return rows, waiters
+            rows += len(part)
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._rows -= rows
+        return taken

@@ -182,10 +182,13 @@ class FileStore:
             if day <= self._day:
                 return
             path, last = self.path(day), self._writer
-            await asyncio.to_thread(_create, path, self.kind)
-            self._writer = SqliteEngine(
-                path, self._completions, _nobody_is_told, synchronous=self.kind.synchronous
-            )
+            try:
+                await asyncio.to_thread(_create, path, self.kind)
+                self._writer = SqliteEngine(
+                    path, self._completions, _nobody_is_told, synchronous=self.kind.synchronous
+                )
+            except sqlite3.Error as e:
+                raise translate(e) from e
             self._day = day
             self._days = sorted({*self._days, day})
             if last is not None:

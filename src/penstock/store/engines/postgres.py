@@ -8,7 +8,13 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg_errors
 
-from penstock.core.errors import Conflict, OutcomeUnknown, PenstockServerError, Unavailable
+from penstock.core.errors import (
+    BadRequest,
+    Conflict,
+    OutcomeUnknown,
+    PenstockServerError,
+    Unavailable,
+)
 from penstock.store.engines.jobs import Read, Write
 from penstock.store.statements import POSTGRES
 from penstock.store.threads import Completions, ThreadTeam, answer
@@ -54,6 +60,9 @@ def translate(error: psycopg.Error) -> PenstockServerError:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, psycopg.IntegrityError):
         return Conflict(f"The database refused the change: {text}")
+    if isinstance(error, psycopg.DataError):
+        # such as NUL in a text or a number beyond all bounds; to repeat the request helps nobody
+        return BadRequest(f"The database cannot hold a value: {text}")
     if isinstance(error, pg_errors.QueryCanceled):
         return Unavailable("The query took too long; narrow its filter", retry_after=1)
     return Unavailable(f"The database cannot be used now: {text}", retry_after=1)
