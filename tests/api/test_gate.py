@@ -301,3 +301,30 @@ async def test_logs_may_have_16_mb(unguarded: Server) -> None:
 def test_an_empty_auth_string_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PENSTOCK_SERVER_AUTH_STRING", raising=False)
     assert parse(["--auth-string", ""]).auth_string is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://127.0.0.1"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}, 403),
+        # behind a proxy that changes the Host
+        ({"Origin": "https://flows.example", "Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+async def test_a_foreign_page_cannot_use_a_password_that_the_browser_remembers(
+    guarded: Server, headers: dict[str, str], status: int
+) -> None:
+    transport = httpx.ASGITransport(guarded.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/api") as client:
+        basic = base64.b64encode(AUTH.encode()).decode()
+        sent = headers | {"Authorization": f"Basic {basic}", "Content-Type": "text/plain"}
+        answer = await client.post("/flows/filter", content="{}", headers=sent)
+        assert answer.status_code == status
+        by_hand = headers | {"Authorization": f"Bearer {AUTH}"}
+        assert (await client.post("/flows/filter", headers=by_hand)).status_code == 200
+        link = await client.get("/version", headers=sent)
+        assert link.status_code == 200

@@ -19,6 +19,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 BODY_LIMITS = {"/api/logs/": 16 * 2**20, "/graphql/": 16 * 2**20}
 BODY_LIMIT = 4 * 2**20
 
+_FOREIGN = "A web page from another origin may not use this server"
+
 KeyCheck = Callable[[str], Awaitable[bool]]
 
 
@@ -109,20 +111,22 @@ class Gate:
         if self.trust.required:
             if scope["type"] == "websocket" or scope["path"] in OPEN_PATHS:
                 return None
-            if await self.trust.admits(headers.get(b"authorization", b"").decode("latin-1")):
-                return None
-            return 401, "Unauthorized"
+            authorization = headers.get(b"authorization", b"").decode("latin-1")
+            if not await self.trust.admits(authorization):
+                return 401, "Unauthorized"
+            # A browser adds the password it remembers to whatever a page sends.
+            remembered = authorization[:5].lower() == "basic"
+            if remembered and scope["method"] not in ("GET", "HEAD") and _is_foreign(headers):
+                return 403, _FOREIGN
+            return None
         host = _host_of(headers.get(b"host", b"").decode("latin-1"))
         if host not in LOOPBACK:
             return 403, (
                 f"Without authentication this server answers only to loopback names, not {host!r}; "
                 "start it with --auth-string"
             )
-        origin = headers.get(b"origin")
-        if origin is not None and _origin_host(origin.decode("latin-1")) != headers.get(
-            b"host", b""
-        ).decode("latin-1"):
-            return 403, "A web page from another origin may not use this server"
+        if _has_foreign_origin(headers):
+            return 403, _FOREIGN
         return None
 
 
@@ -140,8 +144,17 @@ def _host_of(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def _origin_host(origin: str) -> str:
-    return origin.partition("://")[2]
+def _has_foreign_origin(headers: dict[bytes, bytes]) -> bool:
+    origin = headers.get(b"origin")
+    return origin is not None and origin.partition(b"://")[2] != headers.get(b"host", b"")
+
+
+def _is_foreign(headers: dict[bytes, bytes]) -> bool:
+    """Whether a page of another site sends this, by the browser's own word where it gives it."""
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site not in (b"same-origin", b"none")
+    return _has_foreign_origin(headers)
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:
