@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlalchemy import update
 
+from penstock.core.errors import Gone
+from penstock.operations.attempts import renew_attempt
 from penstock.operations.schedules import (
     PreparedRuns,
     create_scheduled_runs,
@@ -19,9 +21,12 @@ from penstock.operations.schedules import (
 )
 from penstock.server.app import Server
 from penstock.server.settings import Settings
+from penstock.services import lost_runs
 from penstock.services.late_runs import mark_runs
 from penstock.services.scheduler import schedule_runs
+from penstock.store.attempts import select_lost_attempts
 from penstock.store.database import Database
+from penstock.store.flow_runs import select_flow_run_facts
 from penstock.store.late_runs import select_late_runs
 from penstock.store.schedules import select_schedules_to_replenish
 from penstock.store.tables import deployment_schedule
@@ -135,3 +140,37 @@ async def test_a_run_that_waits_for_its_retry_by_now_is_not_named_late(
     await api.delete(f"/flow_runs/{gone['id']}")
     await db.write(partial(mark_runs, rows=rows, now=later))
     assert (await api.get(f"/flow_runs/{run['id']}"))["state_name"] == "AwaitingRetry"
+
+
+async def test_a_run_whose_renewal_was_answered_is_not_ended_as_lost(
+    api: Api, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await api.make_flow_run(await api.make_flow())
+    attempt = uuid4()
+    await api.client.post(
+        f"/flow_runs/{run['id']}/set_state",
+        json={"state": {"type": "RUNNING"}},
+        headers={"Penstock-Attempt": str(attempt)},
+    )
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    [lost] = await db.read(partial(select_lost_attempts, now=later))
+    seen, go = threading.Event(), threading.Event()
+
+    def slowly(tx: Transaction, id: UUID) -> Any:
+        row = select_flow_run_facts(tx, id)
+        seen.set()
+        go.wait(10)
+        return row
+
+    monkeypatch.setattr(lost_runs, "select_flow_run_facts", slowly)
+    ending = asyncio.create_task(db.write(partial(lost_runs.end_lost_run, lost=lost, now=later)))
+    await asyncio.to_thread(seen.wait, 10)
+    renewing: asyncio.Task[Any] = asyncio.create_task(
+        db.write(partial(renew_attempt, attempt=attempt, now=later))
+    )
+    await asyncio.wait([renewing], timeout=0.3)
+    go.set()
+    ended = await ending
+    [renewed] = await asyncio.gather(renewing, return_exceptions=True)
+    state = (await api.get(f"/flow_runs/{run['id']}"))["state_type"]
+    assert (ended, isinstance(renewed, Gone), state) == (True, True, "CRASHED")

@@ -5,7 +5,7 @@ from functools import partial
 
 from penstock.core.states import StateType, make_state
 from penstock.operations.flow_run_states import propose_state
-from penstock.store.attempts import select_lost_attempts
+from penstock.store.attempts import hold_run, select_lost_attempts
 from penstock.store.database import Database
 from penstock.store.flow_runs import select_flow_run_facts
 from penstock.store.statements import Row
@@ -25,6 +25,7 @@ async def rescue_lost_runs(db: Database, now: datetime) -> int:
 
 def end_lost_run(tx: Transaction, *, lost: Row, now: datetime) -> bool:
     """End one run unless its attempt was renewed or replaced meanwhile."""
+    hold_run(tx, lost.id)  # a renewal that was answered shall count
     row = select_flow_run_facts(tx, lost.id)
     if row is None or row.attempt_id != lost.attempt_id or row.attempt_expires_at is None:
         return False

@@ -31,6 +31,19 @@ _SELECT_LOST = Statement(
 )
 
 
+# SQLite, with its one writer, leaves FOR UPDATE out.
+_HOLD_RUN = Statement(
+    select(flow_run.c.id)
+    .where(flow_run.c.id == bindparam("run_id", type_=flow_run.c.id.type))
+    .with_for_update()
+)
+
+
+def hold_run(tx: Transaction, run_id: UUID) -> None:
+    """Have renewals of the run's attempt wait until this transaction has ended."""
+    tx.rows(_HOLD_RUN, run_id=run_id)
+
+
 def renew_attempt(tx: Transaction, attempt: UUID, until: datetime) -> Row | None:
     """The run whose attempt now lasts until then; None when the attempt is over."""
     row: Any = tx.row(_RENEW, attempt=attempt, until=until)
