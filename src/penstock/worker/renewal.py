@@ -1,15 +1,18 @@
 """Keeps this worker's attempts and the worker itself alive in the server's eyes."""
 
+import logging
 import threading
 from collections.abc import Callable
 
 from penstock.contract.enums import StateType
 from penstock.sdk.client import Client
-from penstock.sdk.errors import AttemptLost, NotFound, PenstockError
+from penstock.sdk.errors import ApiError, AttemptLost, NotFound, PenstockError
 from penstock.worker.contact import ServerContact
 from penstock.worker.execution import Execution
 from penstock.worker.outcome import Ending
 from penstock.worker.slots import Slots
+
+_logger = logging.getLogger("penstock.worker")
 
 RENEWAL_SECONDS = 10.0
 HEARTBEAT_SECONDS = 30.0
@@ -24,6 +27,8 @@ def renew_attempts(client: Client, contact: ServerContact, slots: Slots) -> None
             ending = _renew(client, execution)
         except PenstockError as error:
             contact.failed(error)
+            if isinstance(error, ApiError) and error.status not in (0, 503):
+                continue  # Refused for this run alone: the others must not be lost with it.
             return  # The others would wait for the same server; the next round is soon.
         contact.succeeded()
         if ending is not None:
@@ -51,11 +56,18 @@ def _renew(client: Client, execution: Execution) -> Ending | None:
 
 
 def every(seconds: float, action: Callable[[], None], stop: threading.Event, name: str) -> None:
-    """Do `action` in a thread every so many seconds, the first time at once, until `stop`."""
+    """Do `action` in a thread every so many seconds, the first time at once, until `stop`.
+
+    An error is logged and does not end it: without renewals every run would be lost.
+    """
 
     def repeat() -> None:
-        action()
-        while not stop.wait(seconds):
-            action()
+        while True:
+            try:
+                action()
+            except Exception:
+                _logger.exception("%s failed; it is tried again in %g s", name, seconds)
+            if stop.wait(seconds):
+                return
 
     threading.Thread(target=repeat, name=name, daemon=True).start()
