@@ -5,14 +5,17 @@ Compiling is apart from validating, so that callers keep what is compiled.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ReferencingError
 from jsonschema_rs import ValidationError as SchemaError
 
+from penstock.core import documents
 from penstock.core.errors import Conflict, InvalidInput
+from penstock.core.schema_costs import SchemaCost, extent, parts, resolved
 
 #: a pattern that needs more steps than this on one text refuses the text
 BACKTRACK_LIMIT = 100_000
@@ -22,6 +25,12 @@ _TEMPLATE = ("body", "base_job_template")
 MAX_PROBLEMS = 20
 #: parts of a schema times parts of a document, up to which all problems are collected
 MAX_COLLECTED = 50_000
+#: steps of validating (see `schema_costs`) up to which it is not slow: some 50 ms, 100 with errors
+MAX_STEPS = 500_000
+#: parts of a schema up to which compiling it is not slow: some 100 ms
+MAX_COMPILED = 20_000
+#: a pattern takes up to a millisecond to compile
+_PER_PATTERN = 100
 MAX_DEPTH = 100
 
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -64,7 +73,8 @@ class Problem:
 class CompiledSchema:
     """A schema ready to validate many values.
 
-    InvalidInput when it is no JSON Schema, refers to itself or to another document.
+    InvalidInput when it is no JSON Schema, refers to itself or to another document. One that is
+    slow to compile is compiled, and refused, only when values are validated.
     """
 
     def __init__(
@@ -74,15 +84,32 @@ class CompiledSchema:
         null_for_defaults: bool = False,
         loc: tuple[str, ...] = ("body", "parameter_openapi_schema"),
     ) -> None:
-        try:
+        self.null_for_defaults = null_for_defaults
+        self.loc = loc
+        #: the schema as JSON text
+        self.text = documents.dump(schema)
+        with _refusing(loc):
             _References(schema).visit(schema, (), 0)
             relaxed = _Relaxation(null_for_defaults).applied(schema)
-            self._size = _size(relaxed)
-            self._whole = _compiled(relaxed)
-            self._partial = _compiled(_without_required(relaxed))
-        except (SchemaError, ReferencingError, ValueError, TypeError) as e:
-            reason = (str(e) or "invalid").splitlines()[0]
-            raise InvalidInput(f"This is not a JSON Schema: {reason}", loc) from None
+            cost = SchemaCost(relaxed)
+            self._size = parts(relaxed)
+            #: whether compiling it would take long
+            self.slow_to_compile = self._size + _PER_PATTERN * cost.patterns > MAX_COMPILED
+            # the extent of documents that are not slow to validate
+            self._most = MAX_STEPS // cost.weight
+        self._relaxed: Any = relaxed
+        if not self.slow_to_compile:
+            self._compile()
+
+    def _compile(self) -> None:
+        with _refusing(self.loc):
+            self._whole = _compiled(self._relaxed)
+            self._partial = _compiled(_without_required(self._relaxed))
+        self._relaxed = None
+
+    def is_slow_for(self, values: Any) -> bool:
+        """Whether `problems` may hold up everything else for more than some 100 ms."""
+        return self.slow_to_compile or extent(values, self._most) > self._most
 
     def problems(self, values: Any, *, required: bool = True) -> list[Problem]:
         """What is wrong with the values, at most 20 problems. Empty: nothing.
@@ -90,10 +117,13 @@ class CompiledSchema:
         With `required` false a missing value is no problem. Of much wrong data only the first
         problem is told: collecting them all could take minutes.
         """
+        if self._relaxed is not None:
+            self._compile()
         validator = self._whole if required else self._partial
         if validator.is_valid(values):
             return []
-        if self._size * _size(values) <= MAX_COLLECTED:
+        few = self._size * parts(values) <= MAX_COLLECTED
+        if few and extent(values, self._most) <= self._most:
             return [
                 _problem(error) for error in islice(validator.iter_errors(values), MAX_PROBLEMS)
             ]
@@ -111,19 +141,31 @@ def compile_parameter_schema(schema: Any) -> CompiledSchema:
     return CompiledSchema(schema)
 
 
+class Validate(Protocol):
+    """Where values are validated: `CompiledSchema.problems`, here or in a process apart."""
+
+    def __call__(
+        self, schema: CompiledSchema, /, values: Any, *, required: bool = True
+    ) -> list[Problem]:
+        """What is wrong with the values."""
+
+
 class JobTemplate:
     """A work pool's base job template, checked, ready to validate job variables.
 
     InvalidInput names what is wrong with the template.
     """
 
-    def __init__(self, template: Mapping[str, Any]) -> None:
+    def __init__(
+        self, template: Mapping[str, Any], validate: Validate = CompiledSchema.problems
+    ) -> None:
         variables = _checked_variables(template)
         loc = (*_TEMPLATE, "variables")
         self._schema = CompiledSchema(variables, null_for_defaults=True, loc=loc)
         properties = _objects(variables.get("properties"))
         given = {k: p["default"] for k, p in properties.items() if "default" in p}
-        problems = self._schema.problems(given, required=False)
+        self._validate = validate
+        problems = validate(self._schema, given, required=False)
         #: what is wrong with the defaults of the template itself
         self.default_problems = problems
         wrong = {p.path[0] for p in problems if p.path}
@@ -143,7 +185,7 @@ class JobTemplate:
         """
         values = {**self.defaults, **deployment, **(requested or {})}
         complete = required and not self.default_problems
-        return self._schema.problems(values, required=complete)
+        return self._validate(self._schema, values, required=complete)
 
 
 def _checked_variables(template: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -162,9 +204,11 @@ def _checked_variables(template: Mapping[str, Any]) -> Mapping[str, Any]:
     return variables
 
 
-def check_job_template(template: Mapping[str, Any]) -> JobTemplate:
+def check_job_template(
+    template: Mapping[str, Any], validate: Validate = CompiledSchema.problems
+) -> JobTemplate:
     """The compiled template; InvalidInput when it or one of its defaults is not acceptable."""
-    compiled = JobTemplate(template)
+    compiled = JobTemplate(template, validate)
     for problem in compiled.default_problems:
         loc = (*_TEMPLATE, "variables", "properties", *problem.path)
         raise InvalidInput(f"A default is not valid: {problem}", loc)
@@ -191,13 +235,14 @@ def _problem(error: SchemaError) -> Problem:
     return Problem(path, message if len(message) <= 500 else f"{message[:500]}…")
 
 
-def _size(value: Any) -> int:
-    """How many values there are in a value, itself included."""
-    if isinstance(value, Mapping):
-        return 1 + sum(map(_size, value.values()))
-    if isinstance(value, (list, tuple)):
-        return 1 + sum(map(_size, value))
-    return 1
+@contextmanager
+def _refusing(loc: tuple[str, ...]) -> Iterator[None]:
+    """Raise InvalidInput for what is wrong with a schema."""
+    try:
+        yield
+    except (SchemaError, ReferencingError, ValueError, TypeError) as e:
+        reason = (str(e) or "invalid").splitlines()[0]
+        raise InvalidInput(f"This is not a JSON Schema: {reason}", loc) from None
 
 
 def _compiled(schema: Any) -> Draft202012Validator:
@@ -253,17 +298,8 @@ class _References:
             raise ValueError(f"'{target}' is not in the schema itself")
         if target in following:
             raise ValueError(f"'{target}' refers to itself")
-        self.visit(_resolved(self.root, target), (*following, target), depth + 1)
+        self.visit(resolved(self.root, target), (*following, target), depth + 1)
         self.harmless.add(target)
-
-
-def _resolved(root: Mapping[str, Any], reference: str) -> Any:
-    """What a JSON pointer points at; None when nothing is there, which compiling will tell."""
-    value: Any = root
-    for part in reference.lstrip("#").split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
 
 
 def _mapped(schema: Any, change: Any) -> Any:

@@ -16,6 +16,7 @@ from penstock.core.parameter_schemas import (
     JobTemplate,
     compile_parameter_schema,
 )
+from penstock.operations.slow_validation import problems_of
 from penstock.store.deployments import select_deployment_facts
 from penstock.store.statements import Row
 from penstock.store.transaction import Transaction
@@ -61,12 +62,12 @@ class DeploymentFacts:
     def job_template(self) -> JobTemplate | None:
         """The compiled template of the pool's job variables; None without a pool."""
         text = self._row.base_job_template
-        return None if text is None else JobTemplate(documents.load(text))
+        return None if text is None else JobTemplate(documents.load(text), problems_of)
 
     def check_parameters(self, parameters: dict[str, Any]) -> None:
         """Raise Conflict (409), naming the field, for parameters the schema refuses."""
         schema = self.parameter_schema
-        problems = schema.problems(parameters) if schema is not None else []
+        problems = problems_of(schema, parameters) if schema is not None else []
         if problems:
             raise Conflict("Invalid parameters: " + "; ".join(map(str, problems)))
 

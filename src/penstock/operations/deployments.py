@@ -13,6 +13,7 @@ from penstock.core.parameter_schemas import JobTemplate, compile_parameter_schem
 from penstock.operations.deployment_events import tell_deployment
 from penstock.operations.hydration import hydrated_parameters
 from penstock.operations.schedules import patch_schedules, replace_schedules
+from penstock.operations.slow_validation import problems_of
 from penstock.store import deployments as store
 from penstock.store.concurrency_limits import (
     delete_deployment_limit,
@@ -111,11 +112,12 @@ def _loaded(text: str | None) -> Any:
 def _checked_parameters(
     tx: Transaction, parameters: dict[str, Any], schema: Any, *, enforce: bool
 ) -> dict[str, Any]:
-    """The parameters hydrated, checked where that is wanted; what is missing may come with a run."""
+    """The parameters hydrated, and checked if that is wanted; a run may bring what is missing."""
     hydrated, _ = hydrated_parameters(tx, parameters)
     compiled = None if schema is None else compile_parameter_schema(schema)
-    if enforce and compiled is not None:
-        problems = compiled.problems(hydrated, required=False)
+    if compiled is not None and (enforce or compiled.slow_to_compile):
+        checked = hydrated if enforce else {}
+        problems = problems_of(compiled, checked, required=False)
         if problems:
             raise Conflict("Invalid parameters: " + "; ".join(map(str, problems)))
     result: dict[str, Any] = hydrated
@@ -126,7 +128,8 @@ def _check_job_variables(tx: Transaction, pool: str, variables: dict[str, Any]) 
     text = select_pool_template(tx, pool)
     if text is None:
         raise NotFound(f"There is no work pool {pool!r}; create it first")
-    problems = JobTemplate(documents.load(text)).problems(variables, required=False)
+    template = JobTemplate(documents.load(text), problems_of)
+    problems = template.problems(variables, required=False)
     if problems:
         loc = ("body", "job_variables", *problems[0].path)
         raise InvalidInput("; ".join(map(str, problems)), loc)
