@@ -201,7 +201,18 @@ def test_a_cron_expression_is_taken(cron: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cron", ["", "x", "* * * *", "61 * * * *", "H * * * *", "R * * * *", "0 0 1 1 * 0 2030", "@x"]
+    "cron",
+    [
+        "0 9 31 2 *",
+        "",
+        "x",
+        "* * * *",
+        "61 * * * *",
+        "H * * * *",
+        "R * * * *",
+        "0 0 1 1 * 0 2030",
+        "@x",
+    ],
 )
 def test_a_wrong_cron_expression_is_refused(cron: str) -> None:
     assert refusal(CronSchedule, cron=cron) == "cron"

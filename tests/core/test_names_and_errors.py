@@ -4,10 +4,16 @@ import re
 
 import pytest
 
-from penstock.core import documents, errors
+from penstock.core import documents, errors, names
 from penstock.core.ids import new_id
 from penstock.core.names import random_name
 from tests.core.runs import NOW
+
+
+def test_random_names_leave_out_what_embarrasses(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = iter(["sexy-sturgeon", "fat-beaver", "pretty-robin"])
+    monkeypatch.setattr(names, "_generator", lambda: lambda _: next(offered))
+    assert random_name() == "pretty-robin"
 
 
 def test_random_names_are_slugs_of_two_words() -> None:

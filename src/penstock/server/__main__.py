@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from types import FrameType
 
 import uvicorn
@@ -20,6 +21,8 @@ from penstock.store.migrations import SchemaIsOld
 
 #: another server holds the database file
 EXIT_HELD = 3
+#: how long a server waits for one that leaves by itself
+PATIENCE_SECONDS = 90
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,13 +60,30 @@ def main(argv: list[str] | None = None) -> int:
         date_header=False,
     )
     try:
-        return uvloop.run(serve(server, config, listener))
+        return uvloop.run(serve_when_free(server, config, listener))
     except FileIsHeld as e:
         print(f"Error: {e}", file=sys.stderr)
         return EXIT_HELD
     except (SchemaIsOld, Unavailable, OSError) as e:
         print(f"Error: {e}", file=sys.stderr)
         return 2
+
+
+async def serve_when_free(server: Server, config: uvicorn.Config, listener: socket.socket) -> int:
+    """Serve; wait before that for a server that a flow or a command has started to leave."""
+    patience = time.monotonic() + PATIENCE_SECONDS
+    told = False
+    while True:
+        try:
+            return await serve(server, config, listener)
+        except FileIsHeld as e:
+            mine_leaves = server.settings.idle_exit_seconds is not None
+            if not e.leaves or mine_leaves or time.monotonic() > patience:
+                raise
+            if not told:
+                print(f"Waiting: {e}. It leaves a minute after its last use", file=sys.stderr)
+                told = True
+        await asyncio.sleep(0.5)
 
 
 async def serve(server: Server, config: uvicorn.Config, listener: socket.socket) -> int:
@@ -89,7 +109,8 @@ class _Runner(uvicorn.Server):
         gc.freeze()  # what was loaded to serve stays, and need not be looked at again
         database = self._penstock.database
         if database is not None and database.lock is not None:
-            database.lock.tell(self._url)
+            leaves = self._penstock.settings.idle_exit_seconds is not None
+            database.lock.tell(self._url, leaves=leaves)
         print(f"Penstock is serving at {self._url}", flush=True)
         seconds = self._penstock.settings.idle_exit_seconds
         if seconds is not None:

@@ -32,7 +32,9 @@ class Settings:
     log_level: str = "warning"
 
     def check(self) -> None:
-        """Raise OpenBind when the door would stand open."""
+        """Raise OpenBind when the door would stand open, ValueError for a bad auth string."""
+        if self.auth_string is not None and ":" not in self.auth_string:
+            raise ValueError("--auth-string must be USER:PASSWORD, with a colon between them")
         if self.host not in LOOPBACK_HOSTS and not self.auth_string and not self.allow_open_bind:
             raise OpenBind(
                 f"Refusing to listen at {self.host} without authentication: anyone who reaches it "

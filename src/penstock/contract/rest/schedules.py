@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from dateutil.rrule import rrulestr
 from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
@@ -41,6 +41,14 @@ def check_timezone(name: str) -> str:
     return name
 
 
+def _ever_fires(cron: str) -> bool:
+    try:
+        croniter(cron, datetime(2024, 1, 1)).get_next()  # noqa: DTZ001 - any year will do
+    except CroniterBadDateError:
+        return False
+    return True
+
+
 def check_cron(cron: str) -> str:
     """The expression, if it has 5 fields, or 6 with seconds, or is an alias like `@daily`."""
     alias = cron.startswith("@")
@@ -51,6 +59,8 @@ def check_cron(cron: str) -> str:
         reason = f"{fields} fields instead of 5 or 6"
     elif not croniter.is_valid(cron):
         reason = "not a cron expression"
+    elif not _ever_fires(cron):
+        reason = "no date ever matches it"
     else:
         return cron
     raise PydanticCustomError(

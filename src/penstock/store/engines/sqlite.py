@@ -37,6 +37,11 @@ MUST_CHECKPOINT = 50_000
 class FileIsHeld(RuntimeError):
     """Another server holds the database file; the message names it."""
 
+    def __init__(self, message: str, *, leaves: bool = False) -> None:
+        super().__init__(message)
+        #: whether the holder ends by itself once nobody uses it
+        self.leaves = leaves
+
 
 class _GroupLost(Exception):
     """A unit failed after it had written, or SQLite has rolled the whole transaction back."""
@@ -46,13 +51,19 @@ class _GroupLost(Exception):
 Done = tuple[Write, Any, BaseException | None, list[Any]]
 
 
-def _describe(holder: str) -> str:
-    """The server that wrote `holder` into the lock file, in words."""
+def _read_holder(text: str) -> dict[str, Any]:
+    """What a server has written into the lock file about itself."""
     try:
-        told = json.loads(holder)
-        return f"process {told['pid']}, {told.get('url', 'starting')}"
-    except (ValueError, KeyError, TypeError):
+        holder = json.loads(text)
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _describe(holder: dict[str, Any]) -> str:
+    if "pid" not in holder:
         return "starting"
+    return f"process {holder['pid']}, {holder.get('url', 'starting')}"
 
 
 class FileLock:
@@ -67,19 +78,23 @@ class FileLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(self._descriptor, 4096).decode(errors="replace")
+            holder = _read_holder(os.read(self._descriptor, 4096).decode(errors="replace"))
             os.close(self._descriptor)
-            raise FileIsHeld(
-                f"{database} is held by another server ({_describe(holder)}); stop it or use another "
-                "--database (one that a flow or a command has started leaves after a minute)"
-            ) from None
+            message = (
+                f"{database} is held by another server ({_describe(holder)}); "
+                "stop it or use another --database"
+            )
+            raise FileIsHeld(message, leaves=bool(holder.get("leaves"))) from None
         self.tell()
 
-    def tell(self, url: str | None = None) -> None:
-        """Write the holder's process id, and the address it serves at, into the lock file."""
+    def tell(self, url: str | None = None, *, leaves: bool = False) -> None:
+        """Write the holder's process id, and the address it serves at, into the lock file.
+
+        `leaves`: it ends by itself once nobody uses it.
+        """
         holder: dict[str, Any] = {"pid": os.getpid()}
         if url:
-            holder["url"] = url
+            holder |= {"url": url, "leaves": leaves}
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
 
