@@ -113,6 +113,29 @@ async def test_a_pause_also_removes_the_runs_that_a_scheduler_is_just_writing(
     assert await api.post("/flow_runs/count", {}) == 0
 
 
+async def test_a_deleted_deployment_leaves_no_run_that_a_scheduler_was_just_writing(
+    api: Api, db: Database
+) -> None:
+    deployment = await deploy(api, HOURLY)
+    runs = await prepared(db)
+    written, go = threading.Event(), threading.Event()
+
+    def slowly(tx: Transaction) -> int:
+        made = create_scheduled_runs(tx, runs)
+        written.set()
+        assert go.wait(10)
+        return made
+
+    scheduler = asyncio.create_task(db.write(slowly))
+    await asyncio.to_thread(written.wait, 10)
+    deletion = asyncio.create_task(api.delete(f"/deployments/{deployment['id']}"))
+    await asyncio.wait([deletion], timeout=0.3)
+    go.set()
+    assert await scheduler == 3
+    await deletion
+    assert await api.post("/flow_runs/count", {}) == 0
+
+
 async def test_a_schedule_that_cannot_be_used_holds_up_no_other(api: Api, db: Database) -> None:
     deployment = await deploy(api, HOURLY, HOURLY)
     first = UUID(deployment["schedules"][0]["id"])
@@ -171,6 +194,6 @@ async def test_a_run_whose_renewal_was_answered_is_not_ended_as_lost(
     await asyncio.wait([renewing], timeout=0.3)
     go.set()
     ended = await ending
-    [renewed] = await asyncio.gather(renewing, return_exceptions=True)
+    renewed: Any = (await asyncio.gather(renewing, return_exceptions=True))[0]
     state = (await api.get(f"/flow_runs/{run['id']}"))["state_type"]
     assert (ended, isinstance(renewed, Gone), state) == (True, True, "CRASHED")

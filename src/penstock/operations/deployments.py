@@ -236,7 +236,6 @@ def delete_deployment(tx: Transaction, id: UUID, now: datetime) -> bool:
         return False
     tell_deployment(tx, id, "deleted", now)
     replace_schedules(tx, id, [], now)
-    _delete_future_runs(tx, id, None)
     delete_deployment_limit(tx, id)
     return store.delete_deployment_row(tx, id)
 
@@ -250,7 +249,9 @@ def delete_deployment_part(tx: Transaction, id: UUID, now: datetime) -> bool | N
         return None
     if delete_scheduled_runs(tx, id, auto_scheduled=False):
         return False
-    return delete_deployment(tx, id, now)
+    gone = delete_deployment(tx, id, now)
+    _delete_future_runs(tx, id, None)
+    return gone
 
 
 def _delete_future_runs(tx: Transaction, id: UUID, after: datetime | None) -> None:
