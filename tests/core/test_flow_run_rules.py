@@ -288,3 +288,20 @@ def test_a_failed_run_without_retries_left_has_failed(retries: int | None, run_c
 def test_cancelled_and_crashed_runs_are_not_retried() -> None:
     assert answer(decide(run_in(R, retries=3), state(X))) == "yes"
     assert answer(decide(run_in(R, retries=3), state(K))) == "yes"
+
+
+@pytest.mark.parametrize("current", [P, R, U])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_run_that_leaves_its_process_after_a_retry_there_is_for_any_worker(
+    current: StateType, force: bool
+) -> None:
+    run = run_in(current, retry_type="in_process", attempt_id=uuid4(), attempt_expires_at=NOW)
+    changes = decide(run, state(S), minimal=force).changes
+    assert (changes["retry_type"], changes["attempt_expires_at"]) == ("reschedule", None)
+
+
+def test_a_run_that_waits_in_its_process_stays_there() -> None:
+    run = run_in(S, retry_type="in_process")
+    assert decide(run, state(S)).changes["retry_type"] == "in_process"
+    ended = run_in(X, retry_type="in_process")
+    assert decide(ended, state(S), minimal=True).changes["retry_type"] == "reschedule"

@@ -117,6 +117,13 @@ def only_scheduled_runs_get_late(
     return reject("Only a scheduled run gets late, and only once")
 
 
+def what_leaves_its_process_is_for_anybody(
+    run: RunFacts, _: State, __: State, ___: datetime
+) -> _Answer:
+    """Not the contract's: there such a run, once retried in its process, waits there for ever."""
+    return amend(before={"retry_type": "reschedule"}) if run.retry_type == "in_process" else None
+
+
 def only_running_runs_pause(
     run: RunFacts, current: State, proposed: State, now: datetime
 ) -> _Answer:
@@ -219,6 +226,7 @@ FLOW_RUN_RULES: list[tuple[Collection[StateType], Collection[StateType], Rule]] 
     ({PENDING, CANCELLING, RUNNING, CANCELLED}, {PENDING}, one_taker),
     # 7 validate the lease, 8 take a slot of the deployment, 9 leases of old clients: with them
     (_ANY, {SCHEDULED}, only_scheduled_runs_get_late),
+    ({PENDING, RUNNING, PAUSED}, {SCHEDULED}, what_leaves_its_process_is_for_anybody),
     (_ANY, {PAUSED}, only_running_runs_pause),
     ({PAUSED}, _ANY, leaving_a_pause),
     ({SCHEDULED}, {PENDING}, keep_the_schedule),
@@ -231,6 +239,7 @@ FLOW_RUN_RULES: list[tuple[Collection[StateType], Collection[StateType], Rule]] 
 MINIMAL_RULES: list[tuple[Collection[StateType], Collection[StateType], Rule]] = [
     ({COMPLETED}, {COMPLETED}, results_are_kept),
     ({SCHEDULED, PAUSED}, {CANCELLING}, cancel_at_once_what_no_process_executes),
+    (_ANY - {SCHEDULED}, {SCHEDULED}, what_leaves_its_process_is_for_anybody),
 ]
 
 
