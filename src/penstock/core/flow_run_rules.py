@@ -120,7 +120,8 @@ def only_scheduled_runs_get_late(
 def what_leaves_its_process_is_for_anybody(
     run: RunFacts, _: State, __: State, ___: datetime
 ) -> _Answer:
-    """Not the contract's: there such a run, once retried in its process, waits there for ever."""
+    """A run that was retried in its process and leaves it may be taken by any worker."""
+    # The contract leaves `retry_type` as it is; no poll would ever find such a run again.
     return amend(before={"retry_type": "reschedule"}) if run.retry_type == "in_process" else None
 
 
