@@ -4,13 +4,14 @@ from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from penstock.contract.rest.flow_runs import DeploymentFlowRunCreate, FlowRunCreate
 from penstock.core import documents
 from penstock.core.bookkeeping import RunFacts
-from penstock.core.errors import BadRequest, Conflict, NotFound, PenstockServerError
+from penstock.core.errors import BadRequest, Conflict, NotFound, PenstockServerError, Unavailable
 from penstock.core.flow_run_rules import decide_flow_run_state
 from penstock.core.ids import new_id
 from penstock.core.names import random_name
@@ -36,6 +37,9 @@ from penstock.store.run_queues import insert_work_queue_if_missing, select_queue
 from penstock.store.states import shape_of_state, state_values
 from penstock.store.tables import WORKSPACE, flow_run
 from penstock.store.transaction import Stale, Transaction
+
+#: how long preparing the runs of one bulk create may take: slow schemas are validated one by one
+BULK_SECONDS = 10.0
 
 RunValues = namedtuple("RunValues", flow_run.c.keys())  # type: ignore[misc]  # from the table
 
@@ -306,7 +310,12 @@ def prepare_flow_runs_of_deployment(
     """
     deployment_facts(tx, deployment_id)
     prepared: list[PreparedRun | PenstockServerError] = []
+    deadline = monotonic() + BULK_SECONDS
     for body in bodies:
+        if monotonic() > deadline:
+            reason = f"Preparing the runs before this one took more than {BULK_SECONDS:.0f} s"
+            prepared.append(Unavailable(f"{reason}; send fewer at once"))
+            continue
         try:
             prepared.append(prepare_flow_run_of_deployment(tx, deployment_id, body, now))
         except PenstockServerError as e:
