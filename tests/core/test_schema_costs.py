@@ -41,10 +41,12 @@ for _ in range(14):
         (doubling(20), {"x": 1}),
         (doubling(20, "allOf"), {"x": 1}),
         (AGAIN, {"x": 1}),
+        ({"$dynamicAnchor": "a", **of({"$dynamicRef": "#a"})}, {"x": 1}),
+        ({"dependencies": {"x": {"$ref": "#"}}}, {"x": 1}),
         ({"properties": {f"p{i}": {"type": "string"} for i in range(20_000)}}, {}),
         ({"properties": {f"p{i}": {"pattern": "^(?=a)a"} for i in range(500)}}, {}),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_what_takes_long_is_known_before(schema: Any, document: Any) -> None:
     if "patternProperties" in schema:

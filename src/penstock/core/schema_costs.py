@@ -24,6 +24,9 @@ _SINGLE = frozenset(
 #: they look again at what stands beside them, at every level
 _AGAIN = frozenset({"unevaluatedItems", "unevaluatedProperties"})
 _VALUES = frozenset({"enum", "const", "required"})
+#: they may lead anywhere, so nothing is known about how long they take
+_UNKNOWN = frozenset({"$dynamicRef", "$recursiveRef", "dependencies"})
+_UNKNOWN_WEIGHT = 10**9
 
 
 def parts(value: Any) -> int:
@@ -81,6 +84,8 @@ class SchemaCost:
             return self._of_pattern(value)
         if key == "$ref" and isinstance(value, str):
             return self._of_reference(value)
+        if key in _UNKNOWN:
+            return _UNKNOWN_WEIGHT
         return parts(value) if key in _VALUES else 1
 
     def _of_reference(self, target: str) -> int:
