@@ -10,11 +10,11 @@ import pytest
 from penstock.core.ids import new_id
 from penstock.core.states import StateType, make_state
 from penstock.server.app import Server
-from penstock.store.states import state_values
 from penstock.store.task_runs import (
     insert_states_once,
     replace_task_run_tags,
     task_run_values,
+    task_state_values,
     upsert_task_runs,
 )
 from penstock.store.transaction import Transaction
@@ -33,7 +33,7 @@ def insert_task_run(
         "state_timestamp": now, "expected_start_time": now, "tags": f'["{name}"]',
     }  # fmt: skip
     upsert_task_runs(tx, [task_run_values(None, id, said, now)])
-    insert_states_once(tx, [state_values(state, flow_run_id or id, id)])
+    insert_states_once(tx, [task_state_values(state, flow_run_id or id, id)])
     replace_task_run_tags(tx, [(id, [], [name])])
     return id
 
