@@ -91,8 +91,16 @@ def test_a_new_sqlite_file_is_what_the_migrations_make(tmp_path: Path) -> None:
     assert said(new) == said(migrated)
 
 
-def test_a_migrated_postgres_database_is_what_the_tables_say(empty_postgres_url: str) -> None:
-    upgrade_postgres(empty_postgres_url)
+@pytest.mark.parametrize("how", ["migrated", "new"])
+def test_a_postgres_database_is_what_the_tables_say(empty_postgres_url: str, how: str) -> None:
+    if how == "new":
+        upgrade_postgres(empty_postgres_url)
+    else:
+        migrate(
+            create_engine(
+                "postgresql+psycopg://", creator=lambda: psycopg.connect(empty_postgres_url)
+            )
+        )
     connect = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(empty_postgres_url)
     )

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: the newest revision; a test holds it against the folder `versions`
 HEAD = "0001"
+#: the PostgreSQL lock under which a schema is made or changed
+LOCK = 7364656
 
 
 class SchemaIsOld(RuntimeError):
@@ -57,19 +59,28 @@ def _upgrade_sqlite(path: Path) -> None:
 
 
 def _create_tables(engine: Any) -> None:
-    """Make an empty file's tables in one go; a test holds them against the migrations'.
+    """Make an empty database's tables in one go; a test holds them against the migrations'.
 
-    Alembic takes half a second to load, which the first start on a laptop need not spend.
+    Alembic takes half a second to load, which a first start need not spend.
     """
+    from penstock.store.segment_tables import create_partitioned_tables
     from penstock.store.tables import metadata
 
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # Servers that start together on an empty database take turns.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+            made = connection.exec_driver_sql("SELECT to_regclass('alembic_version')")
+            if made.scalar() is not None:
+                return
         metadata.create_all(connection)
+        if engine.dialect.name == "postgresql":
+            create_partitioned_tables(connection.exec_driver_sql)
         connection.exec_driver_sql(
             "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
             "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
         )
-        connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+        connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{HEAD}')")
     engine.dispose()
 
 
@@ -106,7 +117,10 @@ def _upgrade_postgres(url: str, explicitly: bool) -> None:
             f"run `penstock server database upgrade`"
         )
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
-    migrate(engine)
+    if current is None:
+        _create_tables(engine)
+    else:
+        migrate(engine)
 
 
 def _sqlite_revision(connection: sqlite3.Connection) -> str | None:

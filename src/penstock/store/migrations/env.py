@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from penstock.store.migrations import LOCK
 from penstock.store.segment_tables import is_made_apart
 from penstock.store.tables import metadata
 
@@ -14,6 +15,6 @@ context.configure(
 )
 if connection.dialect.name == "postgresql":
     # Servers that start together on an empty database take turns.
-    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7364656)")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
 with context.begin_transaction():
     context.run_migrations()
