@@ -157,6 +157,17 @@ async def test_parameters_are_the_deployments_overwritten_key_by_key(api: Api) -
     assert run["parameters"] == {"a": {"x": 3}, "b": 1, "c": None, "d": [1.0, 1]}
 
 
+async def test_a_deployments_large_numbers_keep_their_digits(api: Api) -> None:
+    deployment = await deploy(
+        api, parameters={"large": 2**80}, job_variables={"n": 2**70}, enforce_parameter_schema=False
+    )
+    path = f"/deployments/{deployment['id']}/create_flow_run"
+    answer = await api.call("POST", path, {"parameters": {"small": 1}})
+    assert f'"large":{2**80}' in answer.text
+    read = await api.call("GET", f"/deployments/{deployment['id']}")
+    assert f'"n":{2**70}' in read.text
+
+
 async def test_parameters_of_an_ad_hoc_run_are_taken_as_they_are(api: Api) -> None:
     flow_id = await api.make_flow()
     parameters = {"a": {"__prefect_kind": "jinja", "template": "{{ 1 + 1 }}"}}

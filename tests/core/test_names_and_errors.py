@@ -32,6 +32,10 @@ def test_ids_are_of_version_7_and_of_their_moment() -> None:
 def test_documents_keep_whole_numbers_of_any_size() -> None:
     huge = {"n": 2**80, "t": "é"}
     assert documents.dump(huge) == '{"n":1208925819614629174706176,"t":"é"}'
+    assert documents.load(documents.dump({"n": 2**80, "m": -(2**64)})) == {
+        "n": 2**80,
+        "m": -(2**64),
+    }
     assert documents.load(documents.dump({"a": [1.5, None]})) == {"a": [1.5, None]}
 
 
