@@ -67,7 +67,7 @@ dev: $(READY)  ## Serve from ./.dev, restarting when the code changes
 
 lock: $(READY)  ## Compile constraints.txt again from pyproject.toml
 	@echo "lock: compiling constraints.txt"
-	@$(BIN)/pip-compile -q --extra dev --extra demo --strip-extras --allow-unsafe --upgrade \
+	@$(BIN)/pip-compile -q --extra dev --extra docs --extra demo --strip-extras --allow-unsafe --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header \
 		--output-file constraints.txt pyproject.toml
 

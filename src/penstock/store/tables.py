@@ -196,6 +196,13 @@ _partial(
     "parent_task_run_id",
 )
 _partial(
+    "ix_flow_run_due_of_deployment",
+    flow_run,
+    "state_type = 'SCHEDULED' AND deployment_id IS NOT NULL",
+    "deployment_id",
+    "next_scheduled_start_time",
+)
+_partial(
     "ix_flow_run_due",
     flow_run,
     "state_type = 'SCHEDULED'",
@@ -400,6 +407,227 @@ concurrency_limit = Table(
     Column("slot_decay_per_second", Float, nullable=False),
     Column("avg_slot_occupancy_seconds", Float, nullable=False),
     UniqueConstraint("workspace_id", "name"),
+)
+
+# What a run waits for from people, and what they answer.
+flow_run_input = Table(
+    "flow_run_input",
+    metadata,
+    Column("id", Id, primary_key=True),
+    *_stamps(),
+    Column("flow_run_id", Id, nullable=False),
+    Column("key", Text, nullable=False),
+    # as it was sent; clients put JSON in it
+    Column("value", Text, nullable=False),
+    Column("sender", Text),
+    UniqueConstraint("flow_run_id", "key"),
+)
+
+# Completed states by the cache key of their task, for task runs that the server orchestrates.
+task_cache = Table(
+    "task_cache",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("created", Time, nullable=False),
+    Column("cache_key", Text, nullable=False),
+    Column("expires_at", Time),
+    # where the state is: the first part of its key, and its id
+    Column("run_id", Id, nullable=False),
+    Column("state_id", Id, nullable=False),
+    Index("ix_task_cache_cache_key", "cache_key", "created"),
+)
+
+# Background task runs that wait for a task worker; removed when one has acknowledged it.
+task_delivery = Table(
+    "task_delivery",
+    metadata,
+    Column("task_run_id", Id, primary_key=True),
+    Column("task_key", Text, nullable=False),
+    # 0: retried, served first; 1: all others
+    Column("priority", Integer, nullable=False),
+    Column("created", Time, nullable=False),
+    # the subscription it was sent to, and until when it may acknowledge it
+    Column("claimed_by", Id),
+    Column("claimed_until", Time),
+    Index("ix_task_delivery_task_key", "task_key", "priority", "created"),
+)
+
+# Task workers that are connected to some server.
+task_worker = Table(
+    "task_worker",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("identifier", Text, nullable=False),
+    Column("task_keys", Document, nullable=False),
+    Column("last_seen", Time, nullable=False),
+)
+
+# The right to hold slots of concurrency limits until a time; its slots go with it.
+concurrency_lease = Table(
+    "concurrency_lease",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _workspace(),
+    Column("created", Time, nullable=False),
+    # null: until it is released
+    Column("expires_at", Time),
+    # flow_run, task_run or deployment, and which; null: somebody unnamed
+    Column("holder_type", Text),
+    Column("holder_id", Id),
+)
+_partial(
+    "ix_concurrency_lease_expires_at",
+    concurrency_lease,
+    "expires_at IS NOT NULL",
+    "expires_at",
+)
+_partial(
+    "ix_concurrency_lease_holder_id",
+    concurrency_lease,
+    "holder_id IS NOT NULL",
+    "holder_id",
+)
+
+# The slots that a lease holds, limit by limit; each is counted in its limit's `active_slots`.
+concurrency_slot = Table(
+    "concurrency_slot",
+    metadata,
+    Column("limit_id", Id, nullable=False),
+    Column("lease_id", Id, nullable=False),
+    Column("slots", Integer, nullable=False),
+    PrimaryKeyConstraint("limit_id", "lease_id"),
+    Index("ix_concurrency_slot_lease_id", "lease_id"),
+    sqlite_with_rowid=False,
+)
+
+artifact = Table(
+    "artifact",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _workspace(),
+    *_stamps(),
+    Column("key", Text),
+    Column("type", Text),
+    Column("description", Text),
+    Column("data", Document),
+    Column("metadata_", Document),
+    Column("flow_run_id", Id),
+    Column("task_run_id", Id),
+    Index("ix_artifact_created", "created", "id"),
+    Index("ix_artifact_key", "key", "created"),
+)
+_partial("ix_artifact_flow_run_id", artifact, "flow_run_id IS NOT NULL", "flow_run_id")
+_partial("ix_artifact_task_run_id", artifact, "task_run_id IS NOT NULL", "task_run_id")
+
+# The newest artifact of each key.
+artifact_collection = Table(
+    "artifact_collection",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _workspace(),
+    *_stamps(),
+    Column("key", Text, nullable=False),
+    Column("latest_id", Id, nullable=False),
+    UniqueConstraint("workspace_id", "key"),
+)
+
+saved_search = Table(
+    "saved_search",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _workspace(),
+    *_stamps(),
+    Column("name", Text, nullable=False),
+    Column("filters", Document, nullable=False),
+    UniqueConstraint("workspace_id", "name"),
+)
+
+block_type = Table(
+    "block_type",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _workspace(),
+    *_stamps(),
+    Column("name", Text, nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("logo_url", Text),
+    Column("documentation_url", Text),
+    Column("description", Text),
+    Column("code_example", Text),
+    Column("is_protected", Boolean, nullable=False),
+    UniqueConstraint("workspace_id", "slug"),
+)
+
+block_schema = Table(
+    "block_schema",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _workspace(),
+    *_stamps(),
+    Column("checksum", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("block_type_id", Id, nullable=False),
+    # complete, nested definitions included, spelt as it came: the checksum depends on it
+    Column("fields", Document, nullable=False),
+    Column("capabilities", Document, nullable=False),
+    UniqueConstraint("workspace_id", "checksum", "version"),
+    Index("ix_block_schema_block_type_id", "block_type_id", "created"),
+)
+
+# Which schemas a schema nests, and under which property.
+block_schema_reference = Table(
+    "block_schema_reference",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("parent_id", Id, nullable=False),
+    Column("child_id", Id, nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("parent_id", "name", "child_id"),
+    Index("ix_block_schema_reference_child_id", "child_id"),
+)
+
+block_document = Table(
+    "block_document",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _workspace(),
+    *_stamps(),
+    Column("name", Text, nullable=False),
+    # encrypted JSON text, without the values that refer to other documents
+    Column("data", Text, nullable=False),
+    Column("is_anonymous", Boolean, nullable=False),
+    Column("block_type_id", Id, nullable=False),
+    Column("block_schema_id", Id, nullable=False),
+    UniqueConstraint("workspace_id", "block_type_id", "name"),
+    Index("ix_block_document_block_schema_id", "block_schema_id"),
+)
+
+# Which documents a document refers to, and under which property.
+block_document_reference = Table(
+    "block_document_reference",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("parent_id", Id, nullable=False),
+    Column("child_id", Id, nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("parent_id", "name"),
+    Index("ix_block_document_reference_child_id", "child_id"),
+)
+
+# Single facts that all servers of a database share.
+setting = Table(
+    "setting",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Document, nullable=False),
+)
+
+csrf_token = Table(
+    "csrf_token",
+    metadata,
+    Column("client", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("expires_at", Time, nullable=False),
 )
 
 api_key = Table(

@@ -16,7 +16,7 @@ from penstock.store.engines import sqlite
 logger = logging.getLogger(__name__)
 
 #: the newest revision; a test holds it against the folder `versions`
-HEAD = "0001"
+HEAD = "0002"
 #: the PostgreSQL lock under which a schema is made or changed
 LOCK = 7364656
 
