@@ -63,11 +63,15 @@ def doors(server: Server) -> list[tuple[str, str]]:
     # An included router may hide its routes from the list, but not from the description.
     for path, operations in server.api.openapi()["paths"].items():
         found |= {(method.upper(), path) for method in operations}
-    return sorted({(m, re.sub(r"\{[^}]*\}", ID, path)) for m, path in found})
+    return sorted({(m, filled_in(path)) for m, path in found})
+
+
+def filled_in(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", ID, path)
 
 
 def websockets(server: Server) -> list[str]:
-    return sorted(r.path for r in server.api.routes if isinstance(r, WebSocketRoute))
+    return sorted(filled_in(r.path) for r in server.api.routes if isinstance(r, WebSocketRoute))
 
 
 def basic(text: str) -> str:

@@ -7,7 +7,7 @@ layers of middleware; with two hundred routes that costs more than the request i
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from starlette.datastructures import State
@@ -19,8 +19,10 @@ from starlette.websockets import WebSocket
 from penstock.api import errors
 from penstock.api.routes import Door, Doors, Handler
 
+#: converses at a websocket
+Endpoint = Callable[[WebSocket], Awaitable[None]]
 #: a websocket's path and what converses there
-Socket = tuple[str, Callable[[WebSocket], Awaitable[None]]]
+Socket = tuple[str, Endpoint]
 _UUID_LENGTH = 36
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
@@ -32,13 +34,16 @@ class Application:
         self.state = State()
 
 
+Target = TypeVar("Target")
+
+
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a door is: which segments must read how, and which are its parameters."""
+class _Place(Generic[Target]):
+    """Where a door or websocket is: which segments must read how, and which are parameters."""
 
     literals: tuple[tuple[int, str], ...]
     parameters: tuple[tuple[int, str, bool], ...]
-    door: "_Answering"
+    target: Target
 
     def matched(self, segments: list[str]) -> dict[str, Any] | None:
         """The path parameters; None when the path is another's."""
@@ -60,6 +65,39 @@ class _Place:
             except ValueError:
                 return None
         return found
+
+
+class _Map(Generic[Target]):
+    """What is found at which path, by method ("" for websockets)."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, int, str], list[_Place[Target]]] = {}
+
+    def add(self, method: str, path: str, target: Target) -> None:
+        """Put it there. `{name}` in the path is a parameter, `{name:uuid}` one that is an id."""
+        segments = path.split("/")
+        literals: list[tuple[int, str]] = []
+        parameters: list[tuple[int, str, bool]] = []
+        for place, segment in enumerate(segments):
+            if segment.startswith("{"):
+                name, _, kind = segment.strip("{}").partition(":")
+                assert kind in ("", "uuid"), f"{path}: parameters are texts or ids"
+                parameters.append((place, name, kind == "uuid"))
+            else:
+                literals.append((place, segment))
+        key = (method, len(segments), segments[2])
+        place_of_target = _Place(tuple(literals), tuple(parameters), target)
+        self._places.setdefault(key, []).append(place_of_target)
+
+    def find(self, method: str, path: str) -> tuple[Target, dict[str, Any]] | None:
+        """What is at the path, and the path's parameters."""
+        segments = path.split("/")
+        if len(segments) > 2:
+            for place in self._places.get((method, len(segments), segments[2]), ()):
+                found = place.matched(segments)
+                if found is not None:
+                    return place.target, found
+        return None
 
 
 class _Answering:
@@ -88,35 +126,22 @@ class Dispatcher:
         self._application = application
         self._description = description
         self._described = (f"{prefix}/openapi.json", "/docs", "/docs/oauth2-redirect")
-        self._sockets = {prefix + path: endpoint for path, endpoint in sockets}
-        self._places: dict[tuple[str, int, str], list[_Place]] = {}
+        self._sockets: _Map[Endpoint] = _Map()
+        for path, endpoint in sockets:
+            self._sockets.add("", prefix + path, endpoint)
+        self._doors: _Map[_Answering] = _Map()
         for resource in resources:
             for door in resource.doors:
-                self._add(door, prefix)
-
-    def _add(self, door: Door, prefix: str) -> None:
-        segments = f"{prefix}{door.path}".split("/")
-        literals: list[tuple[int, str]] = []
-        parameters: list[tuple[int, str, bool]] = []
-        for place, segment in enumerate(segments):
-            if segment.startswith("{"):
-                name, _, kind = segment.strip("{}").partition(":")
-                assert kind in ("", "uuid"), f"{door.path}: parameters are texts or ids"
-                parameters.append((place, name, kind == "uuid"))
-            else:
-                literals.append((place, segment))
-        place_of_door = _Place(tuple(literals), tuple(parameters), _Answering(door))
-        key = (door.method, len(segments), segments[2])
-        self._places.setdefault(key, []).append(place_of_door)
+                self._doors.add(door.method, prefix + door.path, _Answering(door))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by the door that the path names."""
         scope["app"] = self._application
         path = scope["path"]
         if scope["type"] == "websocket":
-            await self._converse(path, WebSocket(scope, receive, send))
+            await self._converse(path, scope, receive, send)
             return
-        found = self._find(scope["method"], path)
+        found = self._doors.find(scope["method"], path)
         if found is not None:
             door, scope["path_params"] = found
             await _answer(door.handler, scope, receive, send)
@@ -125,30 +150,23 @@ class Dispatcher:
         else:
             await self._without_door(path, scope)(scope, receive, send)
 
-    def _find(self, method: str, path: str) -> tuple[_Answering, dict[str, Any]] | None:
-        segments = path.split("/")
-        if len(segments) > 2:
-            for place in self._places.get((method, len(segments), segments[2]), ()):
-                found = place.matched(segments)
-                if found is not None:
-                    return place.door, found
-        return None
-
-    async def _converse(self, path: str, websocket: WebSocket) -> None:
-        endpoint = self._sockets.get(path)
-        if endpoint is None:
-            await websocket.close()  # before accepting: the upgrade is answered with HTTP 403
-        else:
-            await endpoint(websocket)
+    async def _converse(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._sockets.find("", path)
+        if found is None:
+            # before accepting: the upgrade is answered with HTTP 403
+            await WebSocket(scope, receive, send).close()
+            return
+        endpoint, scope["path_params"] = found
+        await endpoint(WebSocket(scope, receive, send))
 
     def _without_door(self, path: str, scope: Scope) -> Response:
         """405 for another method's path, 307 where only the last slash differs, else 404."""
-        allowed = [m for m in _METHODS if self._find(m, path) is not None]
+        allowed = [m for m in _METHODS if self._doors.find(m, path) is not None]
         if allowed:
             headers = {"Allow": ", ".join(allowed)}
             return errors.text_response(405, "Method Not Allowed", headers)
         other = path.removesuffix("/") if path.endswith("/") else path + "/"
-        if other and self._find(scope["method"], other) is not None:
+        if other and self._doors.find(scope["method"], other) is not None:
             return RedirectResponse(Request(scope).url.replace(path=other))
         return errors.text_response(404, "Not Found")
 

@@ -1,0 +1,76 @@
+"""How every websocket begins, and how it ends when a client says what it may not (rest-v3 §6.1)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from penstock.api.gate import Trust
+
+SUBPROTOCOL = "prefect"
+HANDSHAKE_SECONDS = 30.0
+#: bytes of a close frame's reason
+MAX_REASON = 123
+
+POLICY_VIOLATION = 1008
+PROTOCOL_ERROR = 1002
+
+
+class Refused(Exception):
+    """The client said something it may not say."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason.encode()[:MAX_REASON].decode(errors="ignore")
+
+
+async def converse(websocket: WebSocket, talk: Callable[[WebSocket], Awaitable[None]]) -> None:
+    """Let the client in, then `talk` with it; a Refused there closes with its code and reason."""
+    try:
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            if not await _admit(websocket):
+                return
+        await talk(websocket)
+    except TimeoutError:
+        await websocket.close(POLICY_VIOLATION, "The handshake took too long")
+    except Refused as e:
+        await websocket.close(e.code, e.reason)
+    except WebSocketDisconnect:
+        pass
+
+
+async def _admit(websocket: WebSocket) -> bool:
+    """Accept and authenticate; False when the upgrade itself was refused."""
+    trust: Trust = websocket.app.state.trust
+    if SUBPROTOCOL not in websocket.scope["subprotocols"]:
+        if trust.required:
+            await websocket.close(POLICY_VIOLATION)  # before accepting: HTTP 403
+            return False
+        await websocket.accept()
+        return True
+    await websocket.accept(subprotocol=SUBPROTOCOL)
+    message = await receive(websocket, POLICY_VIOLATION)
+    if message.get("type") != "auth":
+        raise Refused(POLICY_VIOLATION, "The first message must be of type auth")
+    token = message.get("token")
+    if not await trust.admits_token(token if isinstance(token, str) else None):
+        raise Refused(POLICY_VIOLATION, "Unauthorized: the token is missing or wrong")
+    await websocket.send_text('{"type":"auth_success"}')
+    return True
+
+
+async def receive(websocket: WebSocket, code: int) -> dict[str, Any]:
+    """The next message, an object. Refused with that code when it is not one."""
+    message = await websocket.receive()
+    if message["type"] != "websocket.receive":
+        raise WebSocketDisconnect(message.get("code", 1000))
+    try:
+        content = orjson.loads(message.get("text") or message.get("bytes") or b"")
+    except orjson.JSONDecodeError:
+        raise Refused(code, "The message is not JSON") from None
+    if not isinstance(content, dict):
+        raise Refused(code, "The message is not an object")
+    return content
