@@ -4,6 +4,7 @@ from penstock.core.attempts import LEASE_SECONDS
 from penstock.services.late_runs import mark_late_runs
 from penstock.services.loop import Loop
 from penstock.services.lost_runs import rescue_lost_runs
+from penstock.services.run_counts import EVERY_SECONDS, fold_run_counts
 from penstock.services.scheduler import schedule_runs
 from penstock.services.worker_status import EVERY, watch_workers
 
@@ -11,6 +12,7 @@ LOOPS: list[Loop] = [
     Loop("scheduler", 5, schedule_runs),
     Loop("late runs", 5, mark_late_runs),
     Loop("worker status", EVERY.total_seconds(), watch_workers),
+    Loop("run counts", EVERY_SECONDS, fold_run_counts),
     # A server that was away gives every attempt the time to be renewed before it judges.
     Loop("lost runs", 5, rescue_lost_runs, settle_seconds=LEASE_SECONDS),
 ]

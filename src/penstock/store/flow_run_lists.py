@@ -9,6 +9,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 from penstock.contract.enums import FlowRunSort, StateType
 from penstock.store.filter_scopes import PRIMARY_KEY, Scope, Start, flow_run_conditions, starts_of
 from penstock.store.filters import Condition
+from penstock.store.flow_run_counts import countable, sum_counts
 from penstock.store.flow_runs import SELECT_FLOW_RUNS, run_times, shape_of_row
 from penstock.store.run_times import lateness
 from penstock.store.tables import flow_run
@@ -63,8 +64,16 @@ def select_flow_run_ids(tx: Transaction, scope: Scope, limit: int) -> list[Any]:
 
 def count_flow_runs(tx: Transaction, scope: Scope) -> int:
     """How many runs are in that scope."""
-    query = select(func.count().label("runs")).select_from(flow_run).where(*_collected(tx, scope))
-    return int(tx.value(query))
+    alone = all(part is None for part in scope._replace(flow_runs=None))
+    counted = countable(scope.flow_runs) if alone else None
+    if counted is None:
+        return _count(tx, scope)
+    return sum_counts(tx, counted) + sum(_count(tx, scope, rest) for rest in counted.rest)
+
+
+def _count(tx: Transaction, scope: Scope, *more: Condition) -> int:
+    query = select(func.count().label("runs")).select_from(flow_run)
+    return int(tx.value(query.where(*_collected(tx, scope), *more)))
 
 
 def average_lateness(tx: Transaction, scope: Scope, now: datetime) -> float | None:

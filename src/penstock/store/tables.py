@@ -237,6 +237,22 @@ _partial(
     "next_scheduled_start_time",
 )
 
+# How many runs there are in all by state, by deployment and state, by hour and state. What does not
+# divide has a fixed value: an id of zeros, an hour long ago. See store/flow_run_counts.py.
+flow_run_count = Table(
+    "flow_run_count",
+    metadata,
+    # state, deployment or hour
+    Column("dimension", Text, nullable=False),
+    Column("deployment_id", Id, nullable=False),
+    # of `expected_start_time`, since 1970
+    Column("hour", BigInteger, nullable=False),
+    Column("state_type", Text, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    PrimaryKeyConstraint("dimension", "deployment_id", "hour", "state_type"),
+    sqlite_with_rowid=False,
+)
+
 flow_run_tag = Table(
     "flow_run_tag",
     metadata,

@@ -63,18 +63,22 @@ def _create_tables(engine: Any) -> None:
 
     Alembic takes half a second to load, which a first start need not spend.
     """
+    from penstock.store.flow_run_counts import create_counting
     from penstock.store.segment_tables import create_partitioned_tables
     from penstock.store.tables import metadata
 
+    postgres = engine.dialect.name == "postgresql"
+
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
+        if postgres:
             # Servers that start together on an empty database take turns.
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
             made = connection.exec_driver_sql("SELECT to_regclass('alembic_version')")
             if made.scalar() is not None:
                 return
         metadata.create_all(connection)
-        if engine.dialect.name == "postgresql":
+        create_counting(connection.exec_driver_sql, postgres=postgres)
+        if postgres:
             create_partitioned_tables(connection.exec_driver_sql)
         connection.exec_driver_sql(
             "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "

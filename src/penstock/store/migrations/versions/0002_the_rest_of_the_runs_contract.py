@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 import penstock.store.column_types
+from penstock.store.flow_run_counts import create_counting
 
 revision = "0002"
 down_revision = "0001"
@@ -273,4 +274,22 @@ def upgrade() -> None:
             postgresql_where=sa.text("state_type = 'SCHEDULED' AND deployment_id IS NOT NULL"),
         )
 
+    op.create_table(
+        "flow_run_count",
+        sa.Column("dimension", sa.Text(), nullable=False),
+        sa.Column("deployment_id", penstock.store.column_types.Id(), nullable=False),
+        sa.Column("hour", sa.BigInteger(), nullable=False),
+        sa.Column("state_type", sa.Text(), nullable=False),
+        sa.Column("runs", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "dimension",
+            "deployment_id",
+            "hour",
+            "state_type",
+            name=op.f("pk_flow_run_count"),
+        ),
+        sqlite_with_rowid=False,
+    )
     # ### end Alembic commands ###
+    connection = op.get_bind()
+    create_counting(connection.exec_driver_sql, postgres=connection.dialect.name == "postgresql")
