@@ -8,7 +8,6 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -17,33 +16,71 @@ from sqlalchemy import (
 )
 
 from penstock.store.column_types import Document, Id, Time
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from penstock.store.resource_tables import (
+    api_key,
+    artifact,
+    artifact_collection,
+    block_document,
+    block_document_reference,
+    block_schema,
+    block_schema_reference,
+    block_type,
+    csrf_token,
+    saved_search,
+    setting,
+    variable,
+)
+from penstock.store.table_parts import (
+    TERMINAL,
+    WORKSPACE,
+    metadata,
+    partial_index,
+    stamps,
+    workspace_column,
 )
 
-#: the one workspace until tenancy comes; first in every unique key
-WORKSPACE = 1
-_TERMINAL = "('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
-
-
-def _workspace() -> Column[int]:
-    return Column("workspace_id", Integer, nullable=False, server_default=text("1"))
-
-
-def _stamps() -> tuple[Column, Column]:  # type: ignore[type-arg]  # two of the same type
-    return Column("created", Time, nullable=False), Column("updated", Time, nullable=False)
-
-
-def _partial(name: str, table: Table, condition: str, *columns: str) -> Index:
-    where = text(condition)
-    return Index(name, *[table.c[c] for c in columns], sqlite_where=where, postgresql_where=where)
-
+__all__ = [
+    "WORKSPACE",
+    "metadata",
+    "api_key",
+    "artifact",
+    "artifact_collection",
+    "block_document",
+    "block_document_reference",
+    "block_schema",
+    "block_schema_reference",
+    "block_type",
+    "concurrency_lease",
+    "concurrency_limit",
+    "concurrency_slot",
+    "csrf_token",
+    "deployment",
+    "deployment_schedule",
+    "deployment_tag",
+    "flow",
+    "flow_run",
+    "flow_run_count",
+    "flow_run_input",
+    "flow_run_tag",
+    "flow_tag",
+    "idempotency_key",
+    "lease",
+    "outbox",
+    "saved_search",
+    "schedule_time",
+    "setting",
+    "state",
+    "task_cache",
+    "task_delivery",
+    "task_run",
+    "task_run_tag",
+    "task_worker",
+    "variable",
+    "work_pool",
+    "work_queue",
+    "worker",
+    "workspace",
+]
 
 workspace = Table(
     "workspace",
@@ -56,8 +93,8 @@ flow = Table(
     "flow",
     metadata,
     Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
+    workspace_column(),
+    *stamps(),
     Column("name", Text, nullable=False),
     Column("tags", Document, nullable=False),
     Column("labels", Document, nullable=False),
@@ -77,8 +114,8 @@ deployment = Table(
     "deployment",
     metadata,
     Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
+    workspace_column(),
+    *stamps(),
     # counts every change of what a create depends on; see "prepared from" in docs/how-it-works.md
     Column("revision", BigInteger, nullable=False),
     Column("name", Text, nullable=False),
@@ -123,7 +160,7 @@ deployment_schedule = Table(
     "deployment_schedule",
     metadata,
     Column("id", Id, primary_key=True),
-    *_stamps(),
+    *stamps(),
     Column("deployment_id", Id, nullable=False),
     Column("schedule", Document, nullable=False),
     Column("active", Boolean, nullable=False),
@@ -139,8 +176,8 @@ flow_run = Table(
     "flow_run",
     metadata,
     Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
+    workspace_column(),
+    *stamps(),
     Column("name", Text, nullable=False),
     Column("flow_id", Id, nullable=False),
     Column("deployment_id", Id),
@@ -178,7 +215,7 @@ flow_run = Table(
     Column("attempt_id", Id),
     Column("attempt_expires_at", Time),
     CheckConstraint(
-        f"(state_type IN {_TERMINAL}) = (end_time IS NOT NULL) OR state_type IS NULL",
+        f"(state_type IN {TERMINAL}) = (end_time IS NOT NULL) OR state_type IS NULL",
         name="ended_when_terminal",
     ),
     CheckConstraint("(state_id IS NULL) = (state_type IS NULL)", name="state_has_type"),
@@ -187,49 +224,49 @@ flow_run = Table(
     Index("ix_flow_run_flow_id", "flow_id", "expected_start_time"),
     Index("ix_flow_run_state_type", "state_type", "expected_start_time"),
 )
-_partial("ix_flow_run_start_time", flow_run, "start_time IS NOT NULL", "start_time", "id")
-_partial("ix_flow_run_end_time", flow_run, "end_time IS NOT NULL", "end_time", "id")
-_partial(
+partial_index("ix_flow_run_start_time", flow_run, "start_time IS NOT NULL", "start_time", "id")
+partial_index("ix_flow_run_end_time", flow_run, "end_time IS NOT NULL", "end_time", "id")
+partial_index(
     "ix_flow_run_parent_task_run_id",
     flow_run,
     "parent_task_run_id IS NOT NULL",
     "parent_task_run_id",
 )
-_partial(
+partial_index(
     "ix_flow_run_due_of_deployment",
     flow_run,
     "state_type = 'SCHEDULED' AND deployment_id IS NOT NULL",
     "deployment_id",
     "next_scheduled_start_time",
 )
-_partial(
+partial_index(
     "ix_flow_run_due",
     flow_run,
     "state_type = 'SCHEDULED'",
     "work_queue_id",
     "next_scheduled_start_time",
 )
-_partial(
+partial_index(
     "ix_flow_run_not_late",
     flow_run,
     "state_name = 'Scheduled'",
     "next_scheduled_start_time",
 )
-_partial(
+partial_index(
     "ix_flow_run_slots",
     flow_run,
     "state_type IN ('PENDING', 'RUNNING', 'CANCELLING')",
     "work_queue_id",
     "state_type",
 )
-_partial("ix_flow_run_attempt_id", flow_run, "attempt_id IS NOT NULL", "attempt_id")
-_partial(
+partial_index("ix_flow_run_attempt_id", flow_run, "attempt_id IS NOT NULL", "attempt_id")
+partial_index(
     "ix_flow_run_attempt_expires_at",
     flow_run,
     "attempt_expires_at IS NOT NULL",
     "attempt_expires_at",
 )
-_partial(
+partial_index(
     "ix_flow_run_schedule_id",
     flow_run,
     "schedule_id IS NOT NULL AND state_type = 'SCHEDULED'",
@@ -276,7 +313,7 @@ schedule_time = Table(
 idempotency_key = Table(
     "idempotency_key",
     metadata,
-    _workspace(),
+    workspace_column(),
     Column("key", Text, nullable=False),
     # the flow in whose runs the key is unique
     Column("scope", Id, nullable=False),
@@ -289,8 +326,8 @@ task_run = Table(
     "task_run",
     metadata,
     Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
+    workspace_column(),
+    *stamps(),
     Column("name", Text, nullable=False),
     Column("flow_run_id", Id),
     Column("task_key", Text, nullable=False),
@@ -344,14 +381,14 @@ state = Table(
     Index("ix_state_id", "id"),
     sqlite_with_rowid=False,
 )
-_partial("ix_state_task_run_id", state, "task_run_id IS NOT NULL", "task_run_id", "timestamp")
+partial_index("ix_state_task_run_id", state, "task_run_id IS NOT NULL", "task_run_id", "timestamp")
 
 work_pool = Table(
     "work_pool",
     metadata,
     Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
+    workspace_column(),
+    *stamps(),
     Column("name", Text, nullable=False),
     Column("description", Text),
     Column("type", Text, nullable=False),
@@ -370,7 +407,7 @@ work_queue = Table(
     "work_queue",
     metadata,
     Column("id", Id, primary_key=True),
-    *_stamps(),
+    *stamps(),
     Column("work_pool_id", Id, nullable=False),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
@@ -387,7 +424,7 @@ worker = Table(
     "worker",
     metadata,
     Column("id", Id, primary_key=True),
-    *_stamps(),
+    *stamps(),
     Column("work_pool_id", Id, nullable=False),
     Column("name", Text, nullable=False),
     # tells agents of the GraphQL dialect apart, which share a name; '' for others
@@ -397,24 +434,12 @@ worker = Table(
     UniqueConstraint("work_pool_id", "name", "agent_key"),
 )
 
-variable = Table(
-    "variable",
-    metadata,
-    Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
-    Column("name", Text, nullable=False),
-    Column("value", Document, nullable=False),
-    Column("tags", Document, nullable=False),
-    UniqueConstraint("workspace_id", "name"),
-)
-
 concurrency_limit = Table(
     "concurrency_limit",
     metadata,
     Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
+    workspace_column(),
+    *stamps(),
     Column("name", Text, nullable=False),
     Column("limit", Integer, nullable=False),
     Column("active", Boolean, nullable=False),
@@ -430,7 +455,7 @@ flow_run_input = Table(
     "flow_run_input",
     metadata,
     Column("id", Id, primary_key=True),
-    *_stamps(),
+    *stamps(),
     Column("flow_run_id", Id, nullable=False),
     Column("key", Text, nullable=False),
     # as it was sent; clients put JSON in it
@@ -483,7 +508,7 @@ concurrency_lease = Table(
     "concurrency_lease",
     metadata,
     Column("id", Id, primary_key=True),
-    _workspace(),
+    workspace_column(),
     Column("created", Time, nullable=False),
     # null: until it is released
     Column("expires_at", Time),
@@ -491,13 +516,13 @@ concurrency_lease = Table(
     Column("holder_type", Text),
     Column("holder_id", Id),
 )
-_partial(
+partial_index(
     "ix_concurrency_lease_expires_at",
     concurrency_lease,
     "expires_at IS NOT NULL",
     "expires_at",
 )
-_partial(
+partial_index(
     "ix_concurrency_lease_holder_id",
     concurrency_lease,
     "holder_id IS NOT NULL",
@@ -516,149 +541,10 @@ concurrency_slot = Table(
     sqlite_with_rowid=False,
 )
 
-artifact = Table(
-    "artifact",
-    metadata,
-    Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
-    Column("key", Text),
-    Column("type", Text),
-    Column("description", Text),
-    Column("data", Document),
-    Column("metadata_", Document),
-    Column("flow_run_id", Id),
-    Column("task_run_id", Id),
-    Index("ix_artifact_created", "created", "id"),
-    Index("ix_artifact_key", "key", "created"),
-)
-_partial("ix_artifact_flow_run_id", artifact, "flow_run_id IS NOT NULL", "flow_run_id")
-_partial("ix_artifact_task_run_id", artifact, "task_run_id IS NOT NULL", "task_run_id")
-
 # The newest artifact of each key.
-artifact_collection = Table(
-    "artifact_collection",
-    metadata,
-    Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
-    Column("key", Text, nullable=False),
-    Column("latest_id", Id, nullable=False),
-    UniqueConstraint("workspace_id", "key"),
-)
-
-saved_search = Table(
-    "saved_search",
-    metadata,
-    Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
-    Column("name", Text, nullable=False),
-    Column("filters", Document, nullable=False),
-    UniqueConstraint("workspace_id", "name"),
-)
-
-block_type = Table(
-    "block_type",
-    metadata,
-    Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
-    Column("name", Text, nullable=False),
-    Column("slug", Text, nullable=False),
-    Column("logo_url", Text),
-    Column("documentation_url", Text),
-    Column("description", Text),
-    Column("code_example", Text),
-    Column("is_protected", Boolean, nullable=False),
-    UniqueConstraint("workspace_id", "slug"),
-)
-
-block_schema = Table(
-    "block_schema",
-    metadata,
-    Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
-    Column("checksum", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("block_type_id", Id, nullable=False),
-    # complete, nested definitions included, spelt as it came: the checksum depends on it
-    Column("fields", Document, nullable=False),
-    Column("capabilities", Document, nullable=False),
-    UniqueConstraint("workspace_id", "checksum", "version"),
-    Index("ix_block_schema_block_type_id", "block_type_id", "created"),
-)
-
 # Which schemas a schema nests, and under which property.
-block_schema_reference = Table(
-    "block_schema_reference",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("parent_id", Id, nullable=False),
-    Column("child_id", Id, nullable=False),
-    Column("name", Text, nullable=False),
-    UniqueConstraint("parent_id", "name", "child_id"),
-    Index("ix_block_schema_reference_child_id", "child_id"),
-)
-
-block_document = Table(
-    "block_document",
-    metadata,
-    Column("id", Id, primary_key=True),
-    _workspace(),
-    *_stamps(),
-    Column("name", Text, nullable=False),
-    # encrypted JSON text, without the values that refer to other documents
-    Column("data", Text, nullable=False),
-    Column("is_anonymous", Boolean, nullable=False),
-    Column("block_type_id", Id, nullable=False),
-    Column("block_schema_id", Id, nullable=False),
-    UniqueConstraint("workspace_id", "block_type_id", "name"),
-    Index("ix_block_document_block_schema_id", "block_schema_id"),
-)
-
 # Which documents a document refers to, and under which property.
-block_document_reference = Table(
-    "block_document_reference",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("parent_id", Id, nullable=False),
-    Column("child_id", Id, nullable=False),
-    Column("name", Text, nullable=False),
-    UniqueConstraint("parent_id", "name"),
-    Index("ix_block_document_reference_child_id", "child_id"),
-)
-
 # Single facts that all servers of a database share.
-setting = Table(
-    "setting",
-    metadata,
-    Column("key", Text, primary_key=True),
-    Column("value", Document, nullable=False),
-)
-
-csrf_token = Table(
-    "csrf_token",
-    metadata,
-    Column("client", Text, primary_key=True),
-    Column("token", Text, nullable=False),
-    Column("expires_at", Time, nullable=False),
-)
-
-api_key = Table(
-    "api_key",
-    metadata,
-    Column("id", Id, primary_key=True),
-    _workspace(),
-    Column("created", Time, nullable=False),
-    Column("name", Text, nullable=False),
-    # SHA-256 of the key, hexadecimal; the key itself is random and never stored
-    Column("key_hash", Text, nullable=False),
-    UniqueConstraint("workspace_id", "name"),
-    UniqueConstraint("key_hash"),
-)
-
 # What has been committed and is still to be told: events, one row each, in order.
 outbox = Table(
     "outbox",
