@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from penstock.core import documents
+from penstock.store.flow_run_inputs import delete_flow_run_inputs
 from penstock.store.flow_runs import delete_flow_run
 from penstock.store.statements import Row
 from penstock.store.tables import deployment, flow_run, state, task_run, task_run_tag
@@ -23,6 +24,8 @@ def delete_flow_run_part(tx: Transaction, id: UUID) -> bool | None:
         return None
     few = select(state.c.id).where(state.c.run_id == id).limit(CHUNK)
     if tx.run(delete(state).where(state.c.run_id == id, state.c.id.in_(few))) == CHUNK:
+        return False
+    if delete_flow_run_inputs(tx, id, CHUNK) == CHUNK:
         return False
     tasks = select(task_run.c.id, task_run.c.tags).where(task_run.c.flow_run_id == id).limit(CHUNK)
     rows = tx.rows(tasks)

@@ -73,6 +73,11 @@ def text(content: bytes) -> str:
     return str(orjson.loads(content))
 
 
+def plain_text(content: bytes) -> str:
+    """The bytes as text, unparsed."""
+    return content.decode()
+
+
 def optional_number(content: bytes) -> float | None:
     """A number, or None."""
     value = orjson.loads(content)
