@@ -1,6 +1,7 @@
 """What a unit of work sees of the database: named statements in, rows out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from sqlalchemy import Executable
@@ -23,6 +24,10 @@ class Connection(Protocol):
 
     def cursor(self) -> Any:
         """A cursor for many rows at once."""
+
+
+#: of a PostgreSQL connection: no transaction is open (`psycopg.pq.TransactionStatus.IDLE`)
+IDLE = 0
 
 
 class Transaction:
@@ -49,7 +54,7 @@ class Transaction:
         memory: dict[Any, Any],
         listener: StatementListener | None = None,
     ) -> None:
-        self._connection = connection
+        self._connection: Any = connection
         #: what this process remembers of this database; every use is guarded by a revision
         self.memory = memory
         self._listener = listener
@@ -107,6 +112,16 @@ class Transaction:
         cursor.executemany(rendered.sql, [rendered.arguments(p) for p in many])
         self.statements += 1
         return int(cursor.rowcount)
+
+    def whole(self) -> AbstractContextManager[Any]:
+        """What runs in the block happens wholly or not at all, also in a unit of one statement.
+
+        For the rare case of such a unit that needs several after all; in others it changes nothing.
+        """
+        if not self.is_postgres or self._connection.info.transaction_status != IDLE:
+            return nullcontext()
+        block: AbstractContextManager[Any] = self._connection.transaction()
+        return block
 
     def run_rows(self, sql: str, arguments: Any) -> list[Any]:
         """Run SQL text as the driver takes it, for statements that carry many rows at once.
