@@ -1,7 +1,7 @@
 # Everything a newcomer or CI does. Bare `make` prints this list.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check bench bench-quick dev fmt lint format-check types imports lock clean
+.PHONY: help setup demo test test-fast test-wire check bench bench-quick dev fmt lint format-check types imports lock clean
 
 BIN := .venv/bin
 READY := .venv/.complete
@@ -33,6 +33,10 @@ test-fast: $(READY)  ## Run the suite on SQLite only, without the tests of real 
 	@echo "test-fast: SQLite only, without tests/acceptance and tests/wire"
 	@PENSTOCK_TEST_DATABASES=sqlite $(BIN)/python -m pytest -n $(WORKERS) \
 		--ignore tests/acceptance --ignore tests/wire $(PYTEST)
+
+test-wire: $(READY)  ## Run the unmodified clients of others against our server
+	@echo "test-wire: the locked prefect 3 client as real processes (its .wire/ is made once)"
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/wire $(PYTEST)
 
 check: format-check lint types test  ## Do exactly what CI does: format, lint, imports, types, tests
 
