@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import client_rows, http_rows, start_rows
+from bench import client_rows, http_rows, list_rows, start_rows
 from bench.loadgen import CallFailed
 from bench.measurement import Effort, Measurement, NotMeasured, Sample
 from bench.postgres import Postgres, SystemPostgres
@@ -25,6 +25,8 @@ MEASUREMENTS = [
     *start_rows.MEASUREMENTS,
     *client_rows.MEASUREMENTS,
     *http_rows.MEASUREMENTS,
+    *list_rows.MEASUREMENTS,
+    http_rows.POLL,
 ]
 #: why a target has no figure; anything else is a mistake in here
 EXPECTED = (NotMeasured, CallFailed, RuntimeError, OSError, subprocess.SubprocessError)

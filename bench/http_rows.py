@@ -1,9 +1,8 @@
-"""Rows measured by sending requests: creates, lifecycles, polls, lists, counts and logs."""
+"""Rows measured by sending requests: creates, lifecycles, polls and logs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from bench.bodies import (
     BULK_RUNS,
@@ -16,8 +15,8 @@ from bench.bodies import (
     repeated,
 )
 from bench.loadgen import Load, MakeIteration
-from bench.measurement import Effort, Measurement, Row, Sample, Session, finish, session
-from bench.seed import seed_completed, seed_due
+from bench.measurement import Effort, Measurement, Row, Sample, finish, session
+from bench.seed import seed_due
 from bench.targets import Target
 
 PAGE = 200
@@ -28,34 +27,34 @@ LOG_CONNECTIONS = 4
 CREATE_PAUSE = 0.02
 
 
-def _warm_up(target: Target, make: MakeIteration) -> None:
+def warm_up(target: Target, make: MakeIteration) -> None:
     finish(Load(target.api, 0.3, max_iterations=10).add("warm-up", make), target)
 
 
 def _create_alone(target: Target, effort: Effort) -> dict[str, float]:
     make = creates(target.api, target.deployment_id)
-    _warm_up(target, make)
+    warm_up(target, make)
     result = finish(Load(target.api, effort.seconds).add("create", make), target)
     return {"create": result.percentile_ms("create", 50)}
 
 
 def _create_many(target: Target, effort: Effort) -> dict[str, float]:
     make = creates(target.api, target.deployment_id)
-    _warm_up(target, make)
+    warm_up(target, make)
     result = finish(Load(target.api, effort.seconds).add("create", make, 64), target)
     return {"create-64": result.per_second("create")}
 
 
 def _lifecycle(target: Target, effort: Effort) -> dict[str, float]:
     make = lifecycles(target.api, target.deployment_id)
-    _warm_up(target, make)
+    warm_up(target, make)
     result = finish(Load(target.api, effort.seconds).add("run", make, 16), target)
     return {"lifecycle": result.per_second("run")}
 
 
 def _bulk(target: Target, effort: Effort) -> dict[str, float]:
     make = bulk_creates(target.api, target.deployment_id)
-    _warm_up(target, make)
+    warm_up(target, make)
     load = Load(target.api, effort.seconds).add("bulk", make, BULK_CONNECTIONS)
     return {"bulk": finish(load, target).per_second("bulk") * BULK_RUNS}
 
@@ -81,57 +80,11 @@ def _poll(target: Target, effort: Effort) -> Iterator[Sample]:
         before = iso(datetime.now(UTC) + timedelta(seconds=10))
         body = {"work_queue_names": [], "limit": PAGE, "scheduled_before": before}
         make = repeated("poll", target.api.post(path, body), runs=min(PAGE, effort.due))
-        _warm_up(target, make)
+        warm_up(target, make)
         result = finish(Load(target.api, effort.seconds).add("poll", make), target)
         return {"poll": result.percentile_ms("poll", 50)}
 
     yield sample
-
-
-def _read(
-    key: str, path: str, body: Callable[[Effort], dict[str, Any]], runs: int | None
-) -> Session:
-    @contextmanager
-    def run(target: Target, effort: Effort) -> Iterator[Sample]:
-        if "completed" not in target.seeded:
-            seed_completed(target, effort.runs)
-            target.seeded.add("completed")
-
-        def sample() -> dict[str, float]:
-            make = repeated(key, target.api.post(path, body(effort)), runs)
-            _warm_up(target, make)
-            result = finish(Load(target.api, effort.seconds).add(key, make), target)
-            return {key: result.percentile_ms(key, 50)}
-
-        yield sample
-
-    return run
-
-
-def _first_page(_effort: Effort) -> dict[str, Any]:
-    return {"limit": PAGE, "sort": "EXPECTED_START_TIME_DESC"}
-
-
-def _deep_page(effort: Effort) -> dict[str, Any]:
-    return _first_page(effort) | {"offset": effort.runs // 2}
-
-
-def _count_since(_effort: Effort) -> dict[str, Any]:
-    since = iso(datetime.now(UTC) - timedelta(hours=23))
-    state = {"type": {"any_": ["COMPLETED"]}}
-    return {"flow_runs": {"state": state, "expected_start_time": {"after_": since}}}
-
-
-def _count_like(_effort: Effort) -> dict[str, Any]:
-    return {"flow_runs": {"name": {"like_": "seeded-77"}}}
-
-
-def _read_row(
-    name: str, what: str, budget: float, path: str, body: Callable[[Effort], dict[str, Any]]
-) -> Measurement:
-    runs = PAGE if path.endswith("filter") else None
-    row = Row(name, what, "p50, ms", budget, budget)
-    return Measurement(name, (row,), _read(name, path, body, runs))
 
 
 MEASUREMENTS = [
@@ -188,19 +141,10 @@ MEASUREMENTS = [
         ),
         session(_logs),
     ),
-    _read_row(
-        "page", f"first page of {PAGE} out of {{runs:,}} runs", 25, "/flow_runs/filter", _first_page
-    ),
-    _read_row(
-        "deep-page", "page half way down {runs:,} runs", 500, "/flow_runs/filter", _deep_page
-    ),
-    _read_row(
-        "count", "count of {runs:,} by state and time", 500, "/flow_runs/count", _count_since
-    ),
-    _read_row("count-like", "count of {runs:,} by `like_`", 500, "/flow_runs/count", _count_like),
-    Measurement(
-        "poll",
-        (Row("poll", f"poll of a queue with {{due:,}} due runs, {PAGE} asked", "p50, ms", 10, 10),),
-        _poll,
-    ),
 ]
+#: after the lists, which its runs would make longer
+POLL = Measurement(
+    "poll",
+    (Row("poll", f"poll of a queue with {{due:,}} due runs, {PAGE} asked", "p50, ms", 10, 10),),
+    _poll,
+)

@@ -45,25 +45,49 @@ def seed_due(target: Target, count: int) -> str:
     deployment_id = target.create_deployment(pool)
     due = iso(datetime.now(UTC) - timedelta(minutes=10))
     state = {"type": "SCHEDULED", "name": "Late", "state_details": {"scheduled_time": due}}
-    _multiply(target, deployment_id, state, count, spread=None)
+    _multiply(target, [(_create(target, deployment_id, state), count - 1)], spread=None)
     return pool
 
 
-def seed_completed(target: Target, count: int) -> None:
-    """So many completed runs of the target's deployment, spread over the last 24 hours."""
-    state = {"type": "COMPLETED", "name": "Completed", "state_details": {}}
-    _multiply(target, target.deployment_id, state, count, spread=timedelta(hours=24))
+#: how the seeded history is made up: state, name, its share
+_HISTORY = (
+    ("COMPLETED", "Completed", 0.95),
+    ("FAILED", "Failed", 0.04),
+    ("SCHEDULED", "Late", 0.01),
+)
+HISTORY_DEPLOYMENTS = 10
+HISTORY_DAYS = 30
+
+
+def seed_history(target: Target, count: int) -> str:
+    """So many runs, most of them completed, of ten deployments over the last thirty days.
+
+    The id of one of the deployments.
+    """
+    pool = target.create_pool()
+    deployments = [target.create_deployment(pool) for _ in range(HISTORY_DEPLOYMENTS)]
+    templates = []
+    for deployment in deployments:
+        for type, name, share in _HISTORY:
+            state = {"type": type, "name": name, "state_details": {}}
+            runs = round(count * share / HISTORY_DEPLOYMENTS)
+            templates.append((_create(target, deployment, state), runs - 1))
+    _multiply(target, templates, spread=timedelta(days=HISTORY_DAYS))
+    return deployments[0]
+
+
+def _create(target: Target, deployment_id: str, state: dict[str, Any]) -> tuple[UUID, UUID]:
+    path = f"/deployments/{deployment_id}/create_flow_run"
+    run = target.api.json(target.api.post(path, run_fields(state)))
+    return UUID(run["id"]), UUID(run["state_id"])
 
 
 def _multiply(
     target: Target,
-    deployment_id: str,
-    state: dict[str, Any],
-    count: int,
+    templates: Sequence[tuple[tuple[UUID, UUID], int]],
     spread: timedelta | None,
 ) -> None:
-    path = f"/deployments/{deployment_id}/create_flow_run"
-    run = target.api.json(target.api.post(path, run_fields(state)))
+    """So many copies of each run, named by its id and its state's."""
     if isinstance(target, Peer) and target.database_url.startswith("sqlite"):
         raise NotMeasured("the peer's large tables are filled on PostgreSQL only")
     # One server process has a SQLite file to itself; and no server looks on while rows appear.
@@ -71,7 +95,8 @@ def _multiply(
     tables = _PEER if isinstance(target, Peer) else _OURS
     copier = _SqliteCopier if target.database_url.startswith("sqlite") else _PostgresCopier
     with copier(target) as copy:
-        _Multiplied(copy, tables, UUID(run["id"]), UUID(run["state_id"])).insert(count - 1, spread)
+        for (run, state), copies in templates:
+            _Multiplied(copy, tables, run, state).insert(copies, spread)
     target.start()
 
 
@@ -106,7 +131,9 @@ class _Multiplied:
             new = {"id": raw_id(run), "state_id": raw_id(state), "name": f"seeded-{number}"}
             new["idempotency_key"] = None
             if at is not None:
-                new |= dict.fromkeys(_TIMES, raw_time(at))
+                # A run that has not started has no time of it.
+                known = [name for name in _TIMES if self.run[name] is not None]
+                new |= dict.fromkeys(known, raw_time(at))
             yield list((self.run | new).values())
 
     def _states(
@@ -174,8 +201,10 @@ class _PostgresCopier(_Copier):
 
     def __init__(self, target: Target) -> None:
         self._connection = psycopg.connect(target.database_url, autocommit=True)
-        # The rows of both tables name each other: no order of inserting them pleases foreign keys.
-        self._connection.execute("SET session_replication_role = replica")
+        if isinstance(target, Peer):
+            # The rows of both tables name each other: no order of inserting them pleases its
+            # foreign keys.
+            self._connection.execute("SET session_replication_role = replica")
 
     def __enter__(self) -> "_PostgresCopier":
         return self
