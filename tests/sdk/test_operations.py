@@ -29,6 +29,8 @@ EXAMPLES: dict[str, Any] = {
     "Fields": {},
     "Sequence[Fields]": [],
     "Sequence[Id]": [ID],
+    "Sequence[str]": ["name"],
+    "int": 1,
     "Any": "PENDING",
     "datetime": datetime(2030, 1, 1, tzinfo=UTC),
     "float": 60.0,

@@ -118,18 +118,17 @@ def with_slots_back(
     return replace(back, avg_slot_occupancy_seconds=moved)
 
 
-def retry_after(limits: list[Limit], slots: int, draw: float) -> float:
-    """Seconds after which a denied request makes sense again: of the limit in most demand."""
-    return max(spread(_expected_wait(limit, slots), draw) for limit in limits)
+def retry_after(limits: list[Limit], draw: float) -> float:
+    """Seconds after which a denied request makes sense again, its slots noted as denied."""
+    return spread(max(_expected_wait(limit) for limit in limits), draw)
 
 
-def _expected_wait(limit: Limit, slots: int) -> float:
-    wanted = slots + limit.denied_slots
+def _expected_wait(limit: Limit) -> float:
     if limit.slot_decay_per_second:
-        return min(wanted / limit.slot_decay_per_second, MAX_RATE_WAIT_SECONDS)
+        return min(limit.denied_slots / limit.slot_decay_per_second, MAX_RATE_WAIT_SECONDS)
     longest = _longest_wait(limit)
     occupancy = min(limit.avg_slot_occupancy_seconds, longest)
-    return min(occupancy * wanted / max(limit.limit, 1), longest)
+    return min(occupancy * limit.denied_slots / max(limit.limit, 1), longest)
 
 
 def task_wait_seconds(limits: list[Limit], draw: float) -> int:

@@ -78,7 +78,7 @@ def take_slots(
     granted, changed = decide_grant(active, slots, now)
     update_limit_counts(tx, changed)
     if not granted:
-        return Taken(limits, retry_after(changed, slots, random()))
+        return Taken(limits, retry_after(changed, random()))
     if lease is None:
         return Taken(limits)
     lease_id = new_id(now)

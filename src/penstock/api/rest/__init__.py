@@ -2,6 +2,7 @@
 
 from penstock.api.rest import (
     attempts,
+    concurrency_limits,
     deployment_lists,
     deployments,
     events,
@@ -13,6 +14,7 @@ from penstock.api.rest import (
     flows,
     logs,
     server,
+    tag_limits,
     task_run_states,
     task_runs,
     work_pools,
@@ -33,6 +35,8 @@ ROUTERS = [
     logs.router,
     work_queues.router,
     attempts.router,
+    concurrency_limits.router,
+    tag_limits.router,
     task_runs.router,
     task_run_states.router,
     flow_run_lists.ui_router,
