@@ -1,7 +1,7 @@
 # Everything a newcomer or CI does. Bare `make` prints this list.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-wire check bench bench-quick dev fmt lint format-check types imports lock clean
+.PHONY: help setup demo test test-fast test-wire check bench bench-quick docs docs-serve dev fmt lint format-check types imports lock clean
 
 BIN := .venv/bin
 READY := .venv/.complete
@@ -64,6 +64,14 @@ bench: $(READY)  ## Measure against the budgets; writes docs/performance.md
 bench-quick: $(READY)  ## Look in two minutes whether every measurement works; the figures are rough
 	@echo "bench-quick: short repetitions, nothing is written"
 	@$(BIN)/python -m bench --quick $(BENCH)
+
+docs: $(READY)  ## Build the documentation site into ./site
+	@echo "docs: building ./site"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+docs-serve: $(READY)  ## Show the documentation site while you write it
+	@echo "docs: http://127.0.0.1:8000"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --quiet --dev-addr 127.0.0.1:8000
 
 dev: $(READY)  ## Serve from ./.dev, restarting when the code changes
 	@echo "dev: http://127.0.0.1:4200/docs, data in ./.dev, restarts when src/ changes"
