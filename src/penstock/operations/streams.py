@@ -1,11 +1,12 @@
 """Logs and events on their way: to those who listen now, and into their stores."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from penstock.contract.rest.events import Event
@@ -20,6 +21,33 @@ from penstock.store.grouped import GroupedRows
 from penstock.store.logs import insert_logs, live_log_shapes, log_rows
 from penstock.store.segments import EVENTS, LOGS, SegmentStore, open_segments
 
+#: ids of events that were taken in lately: a client that lost its connection sends them again
+MAX_REMEMBERED = 10_000
+
+
+class NewEvent(NamedTuple):
+    """An event that has just come in."""
+
+    #: as the wire has it
+    shape: dict[str, Any]
+    #: what it says of a task run; None for other events
+    report: TaskRunReport | None
+
+
+def new_event(event: Event, now: datetime) -> NewEvent:
+    """A client's event, read. Raises InvalidInput when it reports a task run in vain."""
+    shape = {
+        "occurred": event["occurred"],
+        "event": event["event"],
+        "resource": event["resource"],
+        "related": event.get("related", []),
+        "payload": event.get("payload", {}),
+        "id": event["id"],
+        "follows": event.get("follows"),
+        "received": now,
+    }
+    return NewEvent(shape, read_task_run_report(shape))
+
 
 class Streams:
     """The hub and the two stores of this server."""
@@ -31,6 +59,7 @@ class Streams:
         self.events = events
         self._new_logs = GroupedRows(self._insert_logs)
         self._new_events = GroupedRows(self._insert_events)
+        self._taken_in: dict[UUID, None] = {}
 
     async def create_logs(self, lines: Sequence[LogCreate], now: datetime) -> None:
         """Publish log lines and store them; returns when they are committed."""
@@ -41,16 +70,32 @@ class Streams:
     async def create_events(
         self, events: Sequence[Event], now: datetime, attempt: UUID | None = None
     ) -> None:
-        """Take in what a client sent: record task runs, publish, store; returns when committed.
+        """Take in what a client sent, as `take_in` does.
+
+        Raises InvalidInput when an event that reports a task run cannot be read.
+        """
+        new = []
+        for i, event in enumerate(events):
+            try:
+                new.append(new_event(event, now))
+            except InvalidInput as e:
+                raise InvalidInput(e.message, ("body", i, *e.loc)) from None
+        await self.take_in(new, now, attempt)
+
+    async def take_in(
+        self, events: Sequence[NewEvent], now: datetime, attempt: UUID | None = None
+    ) -> None:
+        """Record task runs, store, publish; returns when committed. Again the same: no effect.
 
         Raises Gone, and takes nothing in, when `attempt` no longer executes the events' flow run
-        (one that is lost in this very moment may leave events, but no task runs or states);
-        InvalidInput when an event that reports a task run cannot be read.
+        (one that is lost in this very moment may leave events, but no task runs or states).
         """
-        shapes = [_shape(e, now) for e in events]
-        reports = _reports(shapes)
+        reports = [e.report for e in events if e.report is not None]
         if attempt is not None and reports:
             await self._db.read(partial(refuse_lost_attempt, reports=reports, attempt=attempt))
+        new = {e.shape["id"]: e for e in events if e.shape["id"] not in self._taken_in}
+        shapes = [e.shape for e in new.values()]
+        reports = [e.report for e in new.values() if e.report is not None]
         # Side by side: they go to two files, whose writers wait for the disk in threads. When one
         # fails, the client sends all of it again, and what is there already stays as it is.
         writes: list[Awaitable[None]] = []
@@ -58,7 +103,13 @@ class Streams:
             record = partial(record_task_run_events, reports=reports, now=now, attempt=attempt)
             writes.append(self._db.write(record))
         await asyncio.gather(*writes, self.store_events(shapes, now))
+        self._remember(new)
         self.hub.events.publish(shapes)
+
+    def _remember(self, ids: Iterable[UUID]) -> None:
+        self._taken_in |= dict.fromkeys(ids)
+        for id in list(islice(self._taken_in, max(0, len(self._taken_in) - MAX_REMEMBERED))):
+            del self._taken_in[id]
 
     async def store_events(self, events: Sequence[dict[str, Any]], now: datetime) -> None:
         """Store events (as the wire has them); returns when they are committed."""
@@ -76,31 +127,6 @@ class Streams:
 
     async def _insert_events(self, rows: list[Any], now: datetime) -> None:
         await self.events.write(partial(insert_events, rows=rows), now)
-
-
-def _shape(event: Event, now: datetime) -> dict[str, Any]:
-    return {
-        "occurred": event["occurred"],
-        "event": event["event"],
-        "resource": event["resource"],
-        "related": event.get("related", []),
-        "payload": event.get("payload", {}),
-        "id": event["id"],
-        "follows": event.get("follows"),
-        "received": now,
-    }
-
-
-def _reports(shapes: Sequence[dict[str, Any]]) -> list[TaskRunReport]:
-    reports = []
-    for i, shape in enumerate(shapes):
-        try:
-            report = read_task_run_report(shape)
-        except InvalidInput as e:
-            raise InvalidInput(e.message, ("body", i, *e.loc)) from None
-        if report is not None:
-            reports.append(report)
-    return reports
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import uvloop
 from penstock.core.errors import Unavailable
 from penstock.server.app import Server, exit_when_idle
 from penstock.server.settings import parse
+from penstock.server.websocket_protocol import ConfirmingWebSocket
 from penstock.store.database import sqlite_path
 from penstock.store.engines.sqlite import FileIsHeld
 from penstock.store.migrations import SchemaIsOld
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         access_log=False,
         proxy_headers=False,
         http="httptools",
-        ws="websockets-sansio",
+        ws=ConfirmingWebSocket,
         lifespan="off",
         ws_ping_interval=20,
         ws_ping_timeout=20,

@@ -1,9 +1,11 @@
 """Every websocket under the API's root, in a list."""
 
+from penstock.api.websockets.events_in import events_in
 from penstock.api.websockets.live import events_out, logs_out
 
 #: paths, whose parameters are texts (`/work_pools/{name}/...`), and what converses there
 SOCKETS = [
+    ("/events/in", events_in),
     ("/events/out", events_out),
     ("/logs/out", logs_out),
 ]

@@ -62,6 +62,11 @@ async def _admit(websocket: WebSocket) -> bool:
     return True
 
 
+def messages_of_handshake(websocket: WebSocket) -> int:
+    """How many messages a client that was let in has sent until then."""
+    return 1 if SUBPROTOCOL in websocket.scope["subprotocols"] else 0
+
+
 async def receive(websocket: WebSocket, code: int) -> dict[str, Any]:
     """The next message, an object. Refused with that code when it is not one."""
     message = await websocket.receive()
