@@ -7,11 +7,18 @@ from uuid import UUID, uuid4
 import pytest
 
 from penstock.contract.enums import SetStateStatus
-from penstock.core.attempts import LEASE_SECONDS
+from penstock.core.attempts import (
+    LEASE_SECONDS,
+    MAX_LOST,
+    ON_LOST,
+    count_losses,
+    may_be_rescheduled,
+    state_after_loss,
+)
 from penstock.core.bookkeeping import NEW_RUN, RunFacts
 from penstock.core.flow_run_rules import Outcome, decide_flow_run_state
 from penstock.core.states import State, StateType
-from tests.core.runs import NOW, C, F, K, P, R, S, U, ago, ahead, run_in, state
+from tests.core.runs import NOW, C, F, G, K, P, R, S, U, X, ago, ahead, run_in, state
 
 MINE, OTHER = uuid4(), uuid4()
 EXPIRES = NOW + timedelta(seconds=LEASE_SECONDS)
@@ -109,3 +116,48 @@ def test_an_attempt_lasts_through_a_blocking_pause_and_a_retry_in_process() -> N
 def test_scheduling_a_run_anew_takes_it_from_its_attempt() -> None:
     outcome = decide_flow_run_state(held(R), state(S, scheduled_time=ago(minutes=1)), NOW)
     assert holder(outcome) == (MINE, None)
+
+
+# What becomes of a run whose attempt is lost
+
+
+def test_only_a_run_of_a_deployment_with_the_label_is_rescheduled() -> None:
+    label = {ON_LOST: "reschedule"}
+    assert may_be_rescheduled(label, uuid4())
+    assert not may_be_rescheduled(label, None)
+    assert not may_be_rescheduled({ON_LOST: "crash"}, uuid4())
+    assert not may_be_rescheduled({}, uuid4())
+
+
+@pytest.mark.parametrize(
+    ("current", "labels", "losses", "expected"),
+    [
+        (R, {}, None, (K, "Crashed")),
+        (P, {}, None, (K, "Crashed")),
+        (G, {}, None, (X, "Cancelled")),
+        (G, {}, 0, (X, "Cancelled")),
+        (R, {}, 0, (S, "Rescheduled")),
+        (P, {}, 2, (S, "Rescheduled")),
+        (U, {}, 2, (S, "Rescheduled")),
+        (R, {}, 3, (K, "Crashed")),
+        (R, {MAX_LOST: 1}, 0, (S, "Rescheduled")),
+        (R, {MAX_LOST: 1}, 1, (K, "Crashed")),
+        (R, {MAX_LOST: 0}, 0, (K, "Crashed")),
+        (R, {MAX_LOST: "many"}, 2, (S, "Rescheduled")),
+        (R, {MAX_LOST: True}, 2, (S, "Rescheduled")),
+    ],
+)
+def test_a_lost_run_waits_for_another_worker_or_ends(
+    current: StateType, labels: dict[str, Any], losses: int | None, expected: tuple[Any, str]
+) -> None:
+    after = state_after_loss(current, labels, losses, NOW)
+    assert (after.type, after.name) == expected
+    assert after.message is not None
+    assert "not renewed" in after.message
+
+
+def test_losses_are_counted_from_the_last_end_on() -> None:
+    lost = ("SCHEDULED", "Rescheduled")
+    assert count_losses([]) == 0
+    assert count_losses([lost, ("PENDING", "Pending"), lost, ("SCHEDULED", "Late")]) == 2
+    assert count_losses([lost, ("CRASHED", "Crashed"), ("SCHEDULED", "Scheduled"), lost]) == 1

@@ -1,16 +1,32 @@
 """Attempts: who executes a run, and until when the server believes it alive."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from penstock.core.bookkeeping import RunFacts
 from penstock.core.decisions import Decision, abort
-from penstock.core.states import TERMINAL_STATE_TYPES, State, StateType, same_transition
+from penstock.core.states import (
+    TERMINAL_STATE_TYPES,
+    State,
+    StateType,
+    make_state,
+    same_transition,
+)
 
 #: an attempt that was not renewed for so long is lost
 LEASE_SECONDS = 30
 _LEASE = timedelta(seconds=LEASE_SECONDS)
+
+#: label of a run: `reschedule` has another worker execute it again when its attempt is lost
+ON_LOST = "penstock.on_lost"
+#: label of a run: how often that happens before it ends as CRASHED
+MAX_LOST = "penstock.max_lost"
+MAX_LOST_DEFAULT = 3
+#: the name of a run that waits for a worker because its attempt was lost
+RESCHEDULED = "Rescheduled"
+_LOST = "Lost: whoever executed this run has not renewed its attempt"
 
 
 def only_the_current_attempt_writes(
@@ -60,3 +76,35 @@ def _ends_attempt(state: State, retry_type: str | None) -> bool:
     if state.type is StateType.SCHEDULED:
         return retry_type != "in_process"
     return state.type is StateType.PAUSED and bool(state.details.get("pause_reschedule"))
+
+
+def count_losses(states: Iterable[tuple[str, str]]) -> int:
+    """How often a run was rescheduled since it last ended, from (type, name) of its states."""
+    losses = 0
+    for type, name in states:
+        if type in TERMINAL_STATE_TYPES:
+            losses = 0
+        losses += type == StateType.SCHEDULED and name == RESCHEDULED
+    return losses
+
+
+def may_be_rescheduled(labels: Mapping[str, Any], deployment_id: UUID | None) -> bool:
+    """Whether a run shall be executed again when its attempt is lost, and can be."""
+    return deployment_id is not None and labels.get(ON_LOST) == "reschedule"
+
+
+def state_after_loss(
+    state_type: StateType, labels: Mapping[str, Any], losses: int | None, now: datetime
+) -> State:
+    """The state of a run whose attempt is lost; `losses` is None when it is not rescheduled."""
+    if state_type is StateType.CANCELLING:  # it has got what was asked of it
+        return make_state(StateType.CANCELLED, now, message=_LOST)
+    if losses is None:
+        return make_state(StateType.CRASHED, now, message=_LOST)
+    most = labels.get(MAX_LOST)
+    if not isinstance(most, int) or isinstance(most, bool):
+        most = MAX_LOST_DEFAULT
+    if losses >= most:
+        message = f"{_LOST}, as {losses} times before, which is all that {MAX_LOST} allows"
+        return make_state(StateType.CRASHED, now, message=message)
+    return make_state(StateType.SCHEDULED, now, name=RESCHEDULED, message=_LOST)

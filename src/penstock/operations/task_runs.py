@@ -26,6 +26,15 @@ from penstock.store.transaction import Transaction
 #: the flow run's id, task key and dynamic key; a task run outside flow runs: None and its own id
 Key = tuple[UUID | None, Any, Any]
 
+#: a run without its attempt in one of these is somebody else's, or nobody's
+_WITHOUT_ITS_PROCESS = (
+    StateType.CRASHED,
+    StateType.SCHEDULED,
+    StateType.PENDING,
+    StateType.RUNNING,
+    StateType.CANCELLING,
+)
+
 
 def record_task_run_events(
     tx: Transaction, reports: Sequence[TaskRunReport], now: datetime, attempt: UUID | None = None
@@ -67,7 +76,7 @@ def refuse_lost_attempt(tx: Transaction, reports: Sequence[TaskRunReport], attem
         run = select_attempt_holder(tx, flow_run_id)
         if run is None:
             continue
-        lost = run.attempt_expires_at is None and run.state_type == StateType.CRASHED
+        lost = run.attempt_expires_at is None and run.state_type in _WITHOUT_ITS_PROCESS
         if run.attempt_id != attempt or lost:
             raise Gone(f"The attempt {attempt} no longer executes the flow run {flow_run_id}")
 

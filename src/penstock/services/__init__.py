@@ -1,6 +1,7 @@
 """The engine rooms: background loops. `LOOPS` is all of them."""
 
 from penstock.core.attempts import LEASE_SECONDS
+from penstock.services import cancellations, expired_pauses
 from penstock.services.late_runs import mark_late_runs
 from penstock.services.loop import Loop
 from penstock.services.lost_runs import rescue_lost_runs
@@ -11,6 +12,13 @@ from penstock.services.worker_status import EVERY, watch_workers
 LOOPS: list[Loop] = [
     Loop("scheduler", 5, schedule_runs),
     Loop("late runs", 5, mark_late_runs),
+    Loop("expired pauses", expired_pauses.EVERY_SECONDS, expired_pauses.fail_expired_pauses),
+    Loop("cancellations", cancellations.EVERY_SECONDS, cancellations.clean_up_cancelled),
+    Loop(
+        "old cancellations",
+        cancellations.OLD_EVERY_SECONDS,
+        cancellations.clean_up_cancelled_before,
+    ),
     Loop("worker status", EVERY.total_seconds(), watch_workers),
     Loop("run counts", EVERY_SECONDS, fold_run_counts),
     # A server that was away gives every attempt the time to be renewed before it judges.

@@ -226,6 +226,7 @@ flow_run = Table(
 )
 partial_index("ix_flow_run_start_time", flow_run, "start_time IS NOT NULL", "start_time", "id")
 partial_index("ix_flow_run_end_time", flow_run, "end_time IS NOT NULL", "end_time", "id")
+partial_index("ix_flow_run_cancelled", flow_run, "state_type = 'CANCELLED'", "end_time")
 partial_index(
     "ix_flow_run_parent_task_run_id",
     flow_run,

@@ -267,6 +267,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("flow_run", schema=None) as batch_op:
         batch_op.create_index(
+            "ix_flow_run_cancelled",
+            ["end_time"],
+            unique=False,
+            sqlite_where=sa.text("state_type = 'CANCELLED'"),
+            postgresql_where=sa.text("state_type = 'CANCELLED'"),
+        )
+        batch_op.create_index(
             "ix_flow_run_due_of_deployment",
             ["deployment_id", "next_scheduled_start_time"],
             unique=False,

@@ -1,0 +1,118 @@
+"""Clean up after cancelled runs: their tasks and subflows end too, and nothing is CANCELLING for
+ever.
+"""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from penstock.core.ids import new_id
+from penstock.core.states import State, StateType, make_state
+from penstock.core.task_run_rules import TaskRunReport
+from penstock.operations.flow_run_states import propose_state
+from penstock.operations.task_runs import record_task_run_events
+from penstock.store.cancelled_runs import (
+    select_left_subflow_runs,
+    select_left_task_runs,
+    select_stuck_cancellations,
+)
+from penstock.store.database import Database
+from penstock.store.flow_runs import select_flow_run_facts
+from penstock.store.statements import Row
+from penstock.store.transaction import Transaction
+
+EVERY_SECONDS = 20
+#: runs that were cancelled so lately are looked at in every pass
+RECENT = timedelta(minutes=10)
+#: those before only now and then: there may be many, and late reports are rare
+OLD_EVERY_SECONDS = 600
+OLD = timedelta(hours=24)
+#: how long a run may be CANCELLING
+STUCK_AFTER = timedelta(seconds=300)
+#: rows of one kind per pass
+PASS = 100
+_TICK = timedelta(microseconds=1)
+_WITH_ITS_FLOW = "The flow run around it was cancelled"
+_GIVEN_UP = "Nobody has reported that the run's process has ended; it counts as cancelled"
+
+
+async def clean_up_cancelled(db: Database, now: datetime) -> int:
+    """End what runs cancelled lately have left, and cancellations that nobody ends; how many."""
+    return await _end_leftovers(db, now, RECENT) + await _end_stuck(db, now)
+
+
+async def clean_up_cancelled_before(db: Database, now: datetime) -> int:
+    """End what runs cancelled in the last day have left; how many."""
+    return await _end_leftovers(db, now, OLD)
+
+
+async def _end_leftovers(db: Database, now: datetime, lately: timedelta) -> int:
+    since = now - lately
+    tasks = await db.read(partial(select_left_task_runs, since=since, limit=PASS))
+    if tasks:
+        await db.write(partial(cancel_task_runs, rows=tasks, now=now))
+    subflows = await db.read(partial(select_left_subflow_runs, since=since, limit=PASS))
+    if subflows:
+        await db.write(partial(cancel_subflow_runs, rows=subflows, now=now))
+    return len(tasks) + len(subflows)
+
+
+async def _end_stuck(db: Database, now: datetime) -> int:
+    before = now - STUCK_AFTER
+    stuck = await db.read(partial(select_stuck_cancellations, before=before, limit=PASS))
+    if stuck:
+        await db.write(partial(end_cancellations, rows=stuck, now=now))
+    return len(stuck)
+
+
+def cancel_task_runs(tx: Transaction, rows: list[Row], now: datetime) -> None:
+    """Give these task runs the state CANCELLED, unless newer reports have come meanwhile."""
+    record_task_run_events(tx, [_cancelled_report(row, now) for row in rows], now)
+
+
+def cancel_subflow_runs(tx: Transaction, rows: list[Row], now: datetime) -> None:
+    """Cancel these runs: those of deployments by their worker, the others ended with their flow."""
+    for left in rows:
+        row = select_flow_run_facts(tx, left.id)
+        if row is None or row.state_id != left.state_id:
+            continue
+        alone = row.deployment_id is None
+        kind = StateType.CANCELLED if alone else StateType.CANCELLING
+        state = make_state(kind, now, message=_WITH_ITS_FLOW)
+        propose_state(tx, row, state, now, force=alone)
+
+
+def end_cancellations(tx: Transaction, rows: list[Row], now: datetime) -> None:
+    """Have these runs cancelled, unless they have ended meanwhile."""
+    for stuck in rows:
+        row = select_flow_run_facts(tx, stuck.id)
+        if row is not None and row.state_id == stuck.state_id:
+            state = make_state(StateType.CANCELLED, now, message=_GIVEN_UP)
+            propose_state(tx, row, state, now, force=True)
+
+
+def _cancelled_report(row: Row, now: datetime) -> TaskRunReport:
+    # the clock of the client that reported it may be ahead
+    moment = now if row.state_timestamp is None else max(now, row.state_timestamp + _TICK)
+    type = StateType.CANCELLED
+    state = State(new_id(now), type, "Cancelled", moment, _WITH_ITS_FLOW, None, {})
+    columns: dict[str, Any] = {
+        "task_key": row.task_key,
+        "dynamic_key": row.dynamic_key,
+        "state_id": state.id,
+        "state_type": type,
+        "state_name": state.name,
+        "state_timestamp": moment,
+        "start_time": row.start_time or moment,
+        "end_time": moment,
+        "total_run_time": row.total_run_time + _seconds_running(row, moment),
+    }
+    return TaskRunReport(
+        row.id, row.flow_run_id, row.task_key, row.dynamic_key, state, None, columns
+    )
+
+
+def _seconds_running(row: Row, moment: datetime) -> float:
+    if row.state_type != StateType.RUNNING:
+        return 0.0
+    return float((moment - row.state_timestamp).total_seconds())
