@@ -20,6 +20,7 @@ STATUS: dict[type[errors.PenstockServerError], int] = {
     errors.Forbidden: 403,
     errors.Gone: 410,
     errors.Locked: 423,
+    errors.NotServed: 501,
     errors.Unavailable: 503,
     # not 503, which says that nothing was done and that any request may be repeated
     errors.OutcomeUnknown: 502,

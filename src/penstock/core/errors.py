@@ -9,6 +9,7 @@ PenstockServerError
 ├── Forbidden           the name or object is reserved
 ├── Gone                the lease or attempt is over
 ├── Locked              no slot is free; try again later
+├── NotServed           the contract has this, this server does not yet
 └── Unavailable         the server cannot do it now; nothing was changed
 """
 
@@ -61,6 +62,10 @@ class Locked(PenstockServerError):
         super().__init__(message)
         #: seconds after which another try makes sense
         self.retry_after = retry_after
+
+
+class NotServed(PenstockServerError):
+    """This server does not serve this yet."""
 
 
 class Unavailable(PenstockServerError):

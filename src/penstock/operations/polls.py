@@ -8,12 +8,13 @@ from functools import partial
 from uuid import UUID
 
 from penstock.core.errors import PenstockServerError
+from penstock.operations.deployment_events import tell_deployment
 from penstock.operations.hub import DueRuns, Waiter
 from penstock.operations.work_pool_events import tell_queues_and_deployments
+from penstock.store import work_queues as store
 from penstock.store.database import Database
 from penstock.store.due_runs import FoundRuns
 from penstock.store.transaction import Transaction
-from penstock.store.work_queues import mark_queues_polled
 
 #: how often it is written down that a queue is polled
 NOTE_EVERY = timedelta(seconds=15)
@@ -21,6 +22,8 @@ NOTE_EVERY = timedelta(seconds=15)
 GATHER_SECONDS = 1.0
 #: queues whose polls are remembered
 REMEMBERED = 5_000
+#: deployments whose polls one unit of work notes at most
+CHUNK = 500
 #: a waiting poll looks again after so long: for new queues, and to be noted as a poll
 LOOK_AGAIN_SECONDS = 20.0
 #: the same while something else than time holds runs back, of which a wake-up may not come
@@ -88,8 +91,20 @@ class Polls:
 
 def mark_polled(tx: Transaction, queue_ids: Sequence[UUID], now: datetime) -> None:
     """Note that queues were polled; those that were NOT_READY, and their deployments, are READY."""
-    became_ready = mark_queues_polled(tx, queue_ids, now)
+    became_ready = store.mark_queues_polled(tx, queue_ids, now)
     tell_queues_and_deployments(tx, became_ready, "ready", now)
+
+
+async def note_polls_of_deployments(db: Database, ids: Sequence[UUID], now: datetime) -> None:
+    """Note that these deployments were polled by themselves, a bounded number at a time."""
+    for start in range(0, len(ids), CHUNK):
+        await db.write(partial(mark_deployments_polled, ids=ids[start : start + CHUNK], now=now))
+
+
+def mark_deployments_polled(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
+    """Note that deployments were polled; those that were NOT_READY are READY."""
+    for id in store.mark_deployments_polled(tx, ids, now):
+        tell_deployment(tx, id, "ready", now)
 
 
 class LongPoll:

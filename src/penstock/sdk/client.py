@@ -222,6 +222,13 @@ class Client:
     paginate_deployments = operation(calls.paginate_deployments)
     bulk_delete_deployments = operation(calls.bulk_delete_deployments)
     work_queue_check_for_deployment = operation(calls.work_queue_check_for_deployment)
+    get_scheduled_flow_runs_for_deployments = operation(
+        calls.get_scheduled_flow_runs_for_deployments
+    )
+    create_automation = operation(calls.create_automation)
+    read_automations = operation(calls.read_automations)
+    count_automations = operation(calls.count_automations)
+    delete_automations_owned_by = operation(calls.delete_automations_owned_by)
     create_work_pool = operation(calls.create_work_pool)
     read_work_pool = operation(calls.read_work_pool)
     read_work_pools = operation(calls.read_work_pools)
@@ -407,6 +414,13 @@ class AsyncClient:
     paginate_deployments = async_operation(calls.paginate_deployments)
     bulk_delete_deployments = async_operation(calls.bulk_delete_deployments)
     work_queue_check_for_deployment = async_operation(calls.work_queue_check_for_deployment)
+    get_scheduled_flow_runs_for_deployments = async_operation(
+        calls.get_scheduled_flow_runs_for_deployments
+    )
+    create_automation = async_operation(calls.create_automation)
+    read_automations = async_operation(calls.read_automations)
+    count_automations = async_operation(calls.count_automations)
+    delete_automations_owned_by = async_operation(calls.delete_automations_owned_by)
     create_work_pool = async_operation(calls.create_work_pool)
     read_work_pool = async_operation(calls.read_work_pool)
     read_work_pools = async_operation(calls.read_work_pools)

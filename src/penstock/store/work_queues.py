@@ -312,3 +312,35 @@ def select_deployments_forgotten(tx: Transaction, since: datetime, now: datetime
         .limit(500)
     )
     return [r.id for r in tx.rows(query)]
+
+
+def select_deployments_to_note(
+    tx: Transaction, ids: Collection[UUID], before: datetime
+) -> list[UUID]:
+    """Those of these deployments of which no poll was noted since that time."""
+    last = deployment.c.last_polled
+    query = select(deployment.c.id).where(
+        deployment.c.id.in_(ids), or_(last.is_(None), last < before)
+    )
+    return [r.id for r in tx.rows(query)]
+
+
+def mark_deployments_polled(tx: Transaction, ids: Collection[UUID], now: datetime) -> list[UUID]:
+    """Note that deployments were polled by themselves; which of them became READY by that."""
+    mine, last = deployment.c.id.in_(ids), deployment.c.last_polled
+    unpolled = [mine, or_(last.is_(None), last < now - READY_FOR)]
+    fresh = update(deployment).where(*unpolled).values(last_polled=now).returning(deployment.c.id)
+    woken = [r.id for r in tx.rows(fresh)]
+    tx.run(update(deployment).where(mine, last < now).values(last_polled=now))
+    if not woken:
+        return []
+    # Those whose queue is polled were READY before.
+    query = (
+        select(deployment.c.id)
+        .outerjoin(work_queue, work_queue.c.id == deployment.c.work_queue_id)
+        .where(
+            deployment.c.id.in_(woken),
+            or_(work_queue.c.id.is_(None), work_queue.c.status != WorkQueueStatus.READY.value),
+        )
+    )
+    return [r.id for r in tx.rows(query)]

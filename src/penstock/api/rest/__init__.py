@@ -2,6 +2,7 @@
 
 from penstock.api.rest import (
     attempts,
+    automations,
     concurrency_limits,
     deployment_lists,
     deployments,
@@ -35,6 +36,7 @@ ROUTERS = [
     logs.router,
     work_queues.router,
     attempts.router,
+    automations.router,
     concurrency_limits.router,
     tag_limits.router,
     task_runs.router,

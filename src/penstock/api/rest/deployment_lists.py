@@ -1,4 +1,4 @@
-"""Lists of deployments, and deleting them: the rest of `/deployments`."""
+"""Lists of deployments, polls of them, and deleting them: the rest of `/deployments`."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -11,18 +11,22 @@ from starlette.responses import Response
 from penstock.api.pages import offset_of, page_shape
 from penstock.api.routes import Doors, database, empty_response, json_response
 from penstock.contract.rest import deployments as shapes
+from penstock.contract.rest.flow_runs import FlowRunResponse
 from penstock.contract.rest.work_queues import WorkQueueResponse
 from penstock.core.errors import NotFound
 from penstock.operations.deployments import delete_deployment_part
+from penstock.operations.polls import NOTE_EVERY, note_polls_of_deployments
 from penstock.store.database import Database
 from penstock.store.deployment_lists import (
     count_deployments,
     page_deployments,
     select_deployment_ids,
 )
+from penstock.store.due_runs import page_due_runs_of_deployments
 from penstock.store.filter_scopes import Scope, scope_of
 from penstock.store.schedules import select_has_deployment
 from penstock.store.transaction import Transaction
+from penstock.store.work_queues import select_deployments_to_note
 
 
 async def read_deployments(request: Request, body: shapes.DeploymentsFilterBody) -> Response:
@@ -81,6 +85,22 @@ async def _delete(db: Database, id: UUID, now: datetime) -> bool:
     return gone is not None
 
 
+async def get_scheduled_flow_runs_for_deployments(
+    request: Request, body: shapes.DeploymentsScheduledFlowRunsBody
+) -> Response:
+    """Runs to execute of some deployments, for the process that serves them. Counts as a poll."""
+    db, now = database(request), datetime.now(UTC)
+
+    def read(tx: Transaction) -> tuple[list[dict[str, Any]], list[UUID]]:
+        before, limit = body.scheduled_before, body.limit
+        runs = page_due_runs_of_deployments(tx, body.deployment_ids, before, limit, now)
+        return runs, select_deployments_to_note(tx, body.deployment_ids, now - NOTE_EVERY)
+
+    runs, unnoted = await db.read(read)
+    await note_polls_of_deployments(db, unnoted, now)
+    return json_response(runs)
+
+
 async def work_queue_check_for_deployment(request: Request, id: UUID) -> Response:
     """No queue: queues that choose runs by a filter of their own are not served."""
     if not await database(request).read(partial(select_has_deployment, id=id)):
@@ -89,6 +109,12 @@ async def work_queue_check_for_deployment(request: Request, id: UUID) -> Respons
 
 
 router = Doors(prefix="/deployments", tag="Deployments")
+router.door(
+    "POST",
+    "/get_scheduled_flow_runs",
+    get_scheduled_flow_runs_for_deployments,
+    answers=list[FlowRunResponse],
+)
 router.door("POST", "/filter", read_deployments, answers=list[shapes.DeploymentResponse])
 router.door("POST", "/count", read_deployment_count, answers=int)
 router.door("POST", "/paginate", paginate_deployments, answers=shapes.DeploymentPaginationResponse)

@@ -208,7 +208,7 @@ class DeploymentsScheduledFlowRunsBody(WireBody):
     """Body of `POST /deployments/get_scheduled_flow_runs`."""
 
     deployment_ids: list[UUID] = Field(max_length=10_000)
-    #: None: now.
+    #: None: whatever their time.
     scheduled_before: DateTime | SkipJsonSchema[None] = None
     limit: PageLimit = MAX_PAGE
 

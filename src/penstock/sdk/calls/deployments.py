@@ -10,6 +10,7 @@ from penstock.sdk.calls.answers import (
     Fields,
     Id,
     deleted_ids,
+    given,
     id_of,
     many,
     nothing,
@@ -20,7 +21,10 @@ from penstock.sdk.calls.answers import (
 from penstock.sdk.wire import Call
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from penstock.contract.rest.deployments import DeploymentPaginationResponse, DeploymentResponse
+    from penstock.contract.rest.flow_runs import FlowRunResponse
     from penstock.contract.rest.schedules import DeploymentSchedule
     from penstock.contract.rest.work_queues import WorkQueueResponse
 
@@ -120,3 +124,19 @@ def work_queue_check_for_deployment(deployment_id: Id) -> Call[list[WorkQueueRes
     """The queues that pick the deployment's runs by a filter: deprecated, and never any here."""
     path = f"/deployments/{deployment_id}/work_queue_check"
     return Call("GET", path, many("work_queues", "WorkQueueResponse"))
+
+
+def get_scheduled_flow_runs_for_deployments(
+    deployment_ids: Sequence[Id],
+    *,
+    scheduled_before: datetime | None = None,
+    limit: int | None = None,
+) -> Call[list[FlowRunResponse]]:
+    """The scheduled runs of these deployments, by time: for a process that serves them."""
+    body = given(scheduled_before=scheduled_before, limit=limit)
+    return Call(
+        "POST",
+        "/deployments/get_scheduled_flow_runs",
+        many("flow_runs", "FlowRunResponse"),
+        {"deployment_ids": deployment_ids, **body},
+    )
