@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, ColumnElement, bindparam, literal_column, select
+from sqlalchemy import BindParameter, Boolean, ColumnElement, bindparam, literal_column, select
 
 from penstock.contract.enums import TERMINAL_STATE_TYPES
 from penstock.store.statements import Row, Statement
@@ -12,11 +12,11 @@ from penstock.store.transaction import Transaction
 # as text: lists and free parameters do not mix
 _ENDED = ", ".join(sorted(f"'{t.value}'" for t in TERMINAL_STATE_TYPES))
 # spelled out, so that the partial index is used
-_CANCELLED = literal_column("flow_run.state_type = 'CANCELLED'")
+_CANCELLED: ColumnElement[bool] = literal_column("flow_run.state_type = 'CANCELLED'")
 _SINCE = flow_run.c.end_time >= bindparam("since", type_=flow_run.c.end_time.type)
 #: one that never ran has no tasks: thousands may be cancelled at once
 _HAS_RUN = flow_run.c.run_count > 0
-_LIMIT = bindparam("limit")
+_LIMIT: BindParameter[int] = bindparam("limit")
 
 
 def _not_in(table: str, types: str) -> ColumnElement[bool]:

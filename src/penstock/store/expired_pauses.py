@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from penstock.store.statements import Row, Statement
 from penstock.store.tables import flow_run, state
@@ -17,7 +17,7 @@ _TIMEOUT = {
 
 def _select_expired(timeout: str) -> Statement:
     # Only to the second: fractions are written, or not, as they were sent.
-    until = literal_column(f"substr({timeout}, 1, 19)")
+    until: ColumnElement[str] = literal_column(f"substr({timeout}, 1, 19)")
     return Statement(
         select(flow_run.c.id, flow_run.c.state_id)
         .select_from(flow_run)
