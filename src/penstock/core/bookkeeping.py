@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from penstock.core.concurrency_rules import DeploymentSlots
 from penstock.core.states import TERMINAL_STATE_TYPES, State, StateType, moment
 
 _TICK = timedelta(microseconds=1)
@@ -43,6 +44,12 @@ class RunFacts:
     attempt_id: UUID | None = None
     #: when that attempt is lost unless renewed; None once it is over
     attempt_expires_at: datetime | None = None
+    #: its deployment was deleted
+    deployment_is_gone: bool = False
+    #: None: as many runs of its deployment as anybody takes
+    deployment_slots: DeploymentSlots | None = None
+    #: the pool or queue that takes no more runs now, in words; None: there is room
+    full: str | None = None
 
 
 NEW_RUN = RunFacts()

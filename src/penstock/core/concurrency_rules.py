@@ -19,6 +19,8 @@ MAX_TASK_WAIT_SECONDS = 10.0
 MAX_RATE_WAIT_SECONDS = 3600.0
 #: waits differ by this share, so that those who were denied together do not come back together
 SPREAD = 0.3
+#: seconds for which a slot is kept for a run that was taken, unless its deployment says else
+GRACE_SECONDS = 300
 #: what a counter of slots can hold
 MAX_SLOTS = 2**31 - 1
 #: compat: prefect 3.8.8 names the limit of a tag so, in both of its APIs
@@ -50,6 +52,23 @@ class Limit:
     def is_of_tag(self) -> bool:
         """Whether it limits the task runs with a tag."""
         return self.name.startswith(TAG_PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSlots:
+    """What limits how many runs of a deployment are executed at once."""
+
+    limit: Limit
+    #: a run that finds no slot is cancelled; else it waits for one
+    cancels_new: bool = False
+    #: seconds for which a taken slot is kept until the run starts
+    grace_seconds: int = GRACE_SECONDS
+    #: the run itself holds a slot
+    is_held: bool = False
+
+    def are_free(self, now: datetime) -> bool:
+        """Whether the run may have a slot now, its own if it holds one."""
+        return free_slots(self.limit, now) + self.is_held > 0
 
 
 def limit_at(limit: Limit, now: datetime) -> Limit:

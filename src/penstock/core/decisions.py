@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from penstock.contract.enums import SetStateStatus
 from penstock.core.states import State
@@ -25,6 +26,8 @@ class Decision:
     before: Mapping[str, Any] = field(default_factory=dict)
     #: columns of the run that change after the state is booked
     after: Mapping[str, Any] = field(default_factory=dict)
+    #: the lease by which a slot of the deployment is taken with the state
+    takes: UUID | None = None
 
 
 #: the proposed state is written as it is
@@ -36,9 +39,10 @@ def amend(
     *,
     before: Mapping[str, Any] = _NOTHING,
     after: Mapping[str, Any] = _NOTHING,
+    takes: UUID | None = None,
 ) -> Decision:
     """Let the proposal pass, with more in it or with columns of the run changed too."""
-    return Decision(SetStateStatus.ACCEPT, state=state, before=before, after=after)
+    return Decision(SetStateStatus.ACCEPT, state=state, before=before, after=after, takes=takes)
 
 
 def reject(reason: str, state: State | None = None, **before: Any) -> Decision:

@@ -31,6 +31,13 @@ PAUSED = StateType.PAUSED
 
 #: the name of a scheduled run that nobody has taken in time
 LATE = "Late"
+#: the name of a scheduled run that found no slot of its deployment, and how long it waits
+AWAITING_SLOT = "AwaitingConcurrencySlot"
+SLOT_WAIT = timedelta(seconds=30)
+#: the detail of a state that names the lease of the run's slot
+LEASE = "deployment_concurrency_lease_id"
+#: in these a run is executed, so it holds a slot where its deployment has a limit
+EXECUTED = frozenset({PENDING, RUNNING, CANCELLING})
 
 #: None: the rule has nothing to say
 _Answer = Decision | None
@@ -47,9 +54,23 @@ class Outcome:
     state: State | None
     #: columns of the run to write with it, always the same ones; empty when nothing is written
     changes: dict[str, Any]
+    #: the lease by which a slot of the deployment is taken
+    takes: UUID | None = None
+    #: the lease that ends, so that its slot is free
+    releases: UUID | None = None
+    #: the lease whose slot is free from now on, while its holder may go on to renew it
+    frees: UUID | None = None
 
 
-# The rules, numbered as in the contract; 16 (the event) is the operation's business
+# The rules, numbered as in the contract. 9 is for clients that the server need not tell from
+# others, 16 (the event) is the operation's business, 17 (the slot is given back) is part of booking
+
+
+def the_lease_goes_with_the_run(
+    _: RunFacts, current: State, proposed: State, __: datetime
+) -> _Answer:
+    """1. A run keeps the lease of its slot; clients propose states without it."""
+    return _with_details_of(current, proposed, (LEASE,)) if lease_of(current) else None
 
 
 def same_transition_once(_: RunFacts, current: State, proposed: State, __: datetime) -> _Answer:
@@ -104,8 +125,56 @@ def one_taker(_: RunFacts, current: State, proposed: State, __: datetime) -> _An
     progress = current.type is PENDING and proposed.name not in (current.name, "Pending")
     if not progress:
         return abort(f"The run cannot be taken: it is {current.name}")
-    carried = ("scheduled_time", "deployment_concurrency_lease_id")
-    return _with_details_of(current, proposed, carried)
+    return _with_details_of(current, proposed, ("scheduled_time", LEASE))
+
+
+def a_slot_that_was_lost_is_taken_again(
+    run: RunFacts, current: State, proposed: State, now: datetime
+) -> _Answer:
+    """7. A run that was taken too long ago has lost its slot: it starts if another one is free."""
+    slots = run.deployment_slots
+    if lease_of(current) is None or slots is None or slots.is_held:
+        return None
+    if slots.are_free(now):
+        return _takes_slot(proposed, now)
+    message = "The run has lost its slot of the deployment, and no other one is free"
+    return reject(
+        message, make_state(CANCELLED, now, message=message, details=_without_lease(proposed))
+    )
+
+
+def pool_and_queue_have_room(run: RunFacts, _: State, __: State, ___: datetime) -> _Answer:
+    """A pool or queue that executes as many runs as it may takes no more; a poll only advises."""
+    return abort(f"The {run.full} executes as many runs as it may") if run.full else None
+
+
+def a_slot_of_the_deployment_is_taken(
+    run: RunFacts, _: State, proposed: State, now: datetime
+) -> _Answer:
+    """8. A deployment executes so many runs at once; others wait for a slot or are cancelled."""
+    slots = run.deployment_slots
+    if run.deployment_is_gone:
+        return abort("The deployment of the run is gone")
+    if slots is None:
+        return None
+    if slots.limit.limit <= 0:
+        return abort("The concurrency limit of the deployment is 0: no run would ever start")
+    if slots.are_free(now):
+        return _takes_slot(proposed, now)
+    message = "The concurrency limit of the deployment has been reached"
+    details = _without_lease(proposed)
+    if slots.cancels_new:
+        return reject(message, make_state(CANCELLED, now, message=message, details=details))
+    waiting = make_state(
+        SCHEDULED,
+        now,
+        name=AWAITING_SLOT,
+        message=message,
+        details=details | {"scheduled_time": now + SLOT_WAIT},
+    )
+    # Whoever comes first takes it then; no poll would find what only its process tries again.
+    retry_type = "reschedule" if run.retry_type == "in_process" else run.retry_type
+    return reject(message, waiting, retry_type=retry_type)
 
 
 def only_scheduled_runs_get_late(
@@ -115,6 +184,17 @@ def only_scheduled_runs_get_late(
     if proposed.name != LATE or (current.type is SCHEDULED and current.name != LATE):
         return None
     return reject("Only a scheduled run gets late, and only once")
+
+
+def late_runs_are_cancelled_where_new_ones_are(
+    run: RunFacts, _: State, proposed: State, now: datetime
+) -> _Answer:
+    """A run that is late while the deployment has no slot is cancelled where new ones are."""
+    slots = run.deployment_slots
+    if proposed.name != LATE or slots is None or not slots.cancels_new or slots.are_free(now):
+        return None
+    message = "The concurrency limit of the deployment has been reached"
+    return reject(message, make_state(CANCELLED, now, message=message, details=_kept(proposed)))
 
 
 def what_leaves_its_process_is_for_anybody(
@@ -199,8 +279,28 @@ def _kept(proposed: State) -> dict[str, Any]:
 
     The transition is among them: who repeats the proposal shall find what became of it.
     """
-    kept = ("transition_id", "deployment_concurrency_lease_id")
+    kept = ("transition_id", LEASE)
     return {k: proposed.details[k] for k in kept if proposed.details.get(k) is not None}
+
+
+def _without_lease(proposed: State) -> dict[str, Any]:
+    return {k: v for k, v in _kept(proposed).items() if k != LEASE}
+
+
+def _takes_slot(proposed: State, now: datetime) -> Decision:
+    lease = new_id(now)
+    return amend(replace(proposed, details={**proposed.details, LEASE: lease}), takes=lease)
+
+
+def lease_of(state: State | None) -> UUID | None:
+    """The lease by which a run in this state may hold a slot of its deployment.
+
+    Of a run that has ended it only tells which one it was.
+    """
+    if state is None or state.type in TERMINAL_STATE_TYPES:
+        return None
+    value = state.details.get(LEASE)
+    return value if value is None or isinstance(value, UUID) else UUID(value)
 
 
 def _with_details_of(current: State, proposed: State, keys: tuple[str, ...]) -> _Answer:
@@ -218,26 +318,29 @@ def _with_details_of(current: State, proposed: State, keys: tuple[str, ...]) -> 
 _ANY = frozenset(StateType)
 
 FLOW_RUN_RULES: list[tuple[Collection[StateType], Collection[StateType], Rule]] = [
-    # 1 keep the concurrency lease's id: comes with the deployments' slots
+    (_ANY - TERMINAL_STATE_TYPES, _ANY, the_lease_goes_with_the_run),
     (_ANY, _ANY, same_transition_once),
     (TERMINAL_STATE_TYPES, _ANY, terminal_states_stay),
     ({COMPLETED}, {COMPLETED}, results_are_kept),
     ({CANCELLING}, _ANY - {CANCELLED}, cancelling_is_one_way),
     ({SCHEDULED, PAUSED}, {CANCELLING}, cancel_at_once_what_no_process_executes),
     ({PENDING, CANCELLING, RUNNING, CANCELLED}, {PENDING}, one_taker),
-    # 7 validate the lease, 8 take a slot of the deployment, 9 leases of old clients: with them
+    ({PENDING}, {RUNNING}, a_slot_that_was_lost_is_taken_again),
+    (_ANY - EXECUTED, {PENDING}, pool_and_queue_have_room),
+    (_ANY - EXECUTED, {PENDING}, a_slot_of_the_deployment_is_taken),
     (_ANY, {SCHEDULED}, only_scheduled_runs_get_late),
+    ({SCHEDULED}, {SCHEDULED}, late_runs_are_cancelled_where_new_ones_are),
     ({PENDING, RUNNING, PAUSED}, {SCHEDULED}, what_leaves_its_process_is_for_anybody),
     (_ANY, {PAUSED}, only_running_runs_pause),
     ({PAUSED}, _ANY, leaving_a_pause),
     ({SCHEDULED}, {PENDING}, keep_the_schedule),
     ({SCHEDULED, PENDING}, {RUNNING}, not_too_early),
     ({RUNNING}, {FAILED}, retry_while_attempts_remain),
-    # 17 release the slot: with them
 ]
 
 #: for `force` and the first state of a run
 MINIMAL_RULES: list[tuple[Collection[StateType], Collection[StateType], Rule]] = [
+    (_ANY - TERMINAL_STATE_TYPES, _ANY, the_lease_goes_with_the_run),
     ({COMPLETED}, {COMPLETED}, results_are_kept),
     ({SCHEDULED, PAUSED}, {CANCELLING}, cancel_at_once_what_no_process_executes),
     (_ANY - {SCHEDULED}, {SCHEDULED}, what_leaves_its_process_is_for_anybody),
@@ -300,6 +403,7 @@ def _judged(
     """Ask the rules in order. A replacement of another type is not what later rules are for."""
     decision = ACCEPT
     state, before, after = proposed, dict[str, Any](), dict[str, Any]()
+    takes: UUID | None = None
     for rule in rules:
         answer = rule(run, current, state, now)
         if answer is None:
@@ -310,12 +414,13 @@ def _judged(
                 return Outcome(decision, None, {})
         before.update(answer.before)
         after.update(answer.after)
-        state = answer.state or state
+        state, takes = answer.state or state, answer.takes or takes
         if state.type is not proposed.type:
+            takes = None
             break
     if before:
         run = replace(run, **before)
-    return _written(run, state, now, decision, attempt, after)
+    return _written(run, state, now, decision, attempt, after, takes)
 
 
 def _written(
@@ -325,6 +430,7 @@ def _written(
     decision: Decision,
     attempt: UUID | None,
     after: dict[str, Any] | None = None,
+    takes: UUID | None = None,
 ) -> Outcome:
     state, changes = book_state(run, state)
     changes["retry_type"] = run.retry_type
@@ -332,4 +438,20 @@ def _written(
     changes.update(book_attempt(run, state, run.retry_type, attempt, now))
     if after:
         changes.update(after)
-    return Outcome(decision, state, changes)
+    lease = lease_of(run.state)
+    if lease is None:
+        return Outcome(decision, state, changes, takes)
+    if takes is None and _keeps_slot(run, state):
+        return Outcome(decision, state, changes)
+    if state.type is PAUSED and not state.details.get("pause_reschedule"):
+        return Outcome(decision, state, changes, frees=lease)
+    if takes is None and state.type not in TERMINAL_STATE_TYPES:
+        details = {k: v for k, v in state.details.items() if k != LEASE}
+        state = replace(state, details=details)
+    return Outcome(decision, state, changes, takes, releases=lease)
+
+
+def _keeps_slot(run: RunFacts, state: State) -> bool:
+    """17. Whether a run keeps its slot: while it is executed, and while its process retries it."""
+    retried = state.type is SCHEDULED and run.retry_type == "in_process"
+    return state.type in EXECUTED or retried

@@ -26,6 +26,7 @@ from penstock.store.concurrency_slots import (
     lock_limits,
     lock_limits_by_name,
     renew_lease,
+    select_lease,
     select_leases_of_holder,
     update_limit_counts,
 )
@@ -133,6 +134,13 @@ def release_lease(tx: Transaction, lease_id: UUID, now: datetime) -> None:
     ended = delete_lease(tx, lease_id)
     if ended is not None:
         return_slots(tx, [ended], now)
+
+
+def free_lease(tx: Transaction, lease_id: UUID, now: datetime) -> None:
+    """Give back the slots of a lease that lasts on, so that its holder can go on to renew it."""
+    lease = select_lease(tx, lease_id)
+    if lease is not None:
+        return_slots(tx, [lease], now)
 
 
 def return_slots(tx: Transaction, leases: Sequence[Any], now: datetime) -> None:

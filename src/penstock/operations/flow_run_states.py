@@ -1,6 +1,7 @@
 """Changing a flow run's state: facts, decision, effects."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,12 @@ from penstock.core.decisions import Decision
 from penstock.core.errors import NotFound
 from penstock.core.flow_run_rules import decide_flow_run_state
 from penstock.core.states import State, StateType, make_state
+from penstock.operations.run_slots import (
+    deployment_slots,
+    move_slots,
+    needs_slots,
+    with_slot_facts,
+)
 from penstock.store.flow_runs import select_flow_run_facts, update_flow_run_state
 from penstock.store.statements import Row
 from penstock.store.states import shape_of_state, state_values
@@ -73,6 +80,8 @@ def run_facts(row: Row) -> RunFacts:
         total_run_time=row.total_run_time,
         attempt_id=row.attempt_id,
         attempt_expires_at=row.attempt_expires_at,
+        deployment_is_gone=row.deployment_id is not None and row.known_deployment_id is None,
+        deployment_slots=deployment_slots(row),
     )
 
 
@@ -145,6 +154,25 @@ def propose_state(
 ) -> tuple[dict[str, Any], bool]:
     """Propose a state for the run whose facts were read as `row`; else as set_flow_run_state."""
     facts = run_facts(row)
+    decide = partial(
+        _decide_and_write, tx, row, proposed=proposed, now=now, force=force, attempt=attempt
+    )
+    if not needs_slots(row, facts, proposed):
+        return decide(facts)
+    with tx.whole():
+        return decide(with_slot_facts(tx, row, facts, proposed))
+
+
+def _decide_and_write(
+    tx: Transaction,
+    row: Row,
+    facts: RunFacts,
+    *,
+    proposed: State,
+    now: datetime,
+    force: bool,
+    attempt: UUID | None,
+) -> tuple[dict[str, Any], bool]:
     outcome = decide_flow_run_state(facts, proposed, now, attempt=attempt, minimal=force)
     if outcome.state is None:
         return _answer(outcome.decision, facts.state, row), False
@@ -155,6 +183,7 @@ def propose_state(
     update_flow_run_state(
         tx, row.id, row.state_id, changed, state_values(outcome.state, row.id), told
     )
+    move_slots(tx, row.id, facts, outcome, now)
     return _answer(outcome.decision, outcome.state, row), True
 
 

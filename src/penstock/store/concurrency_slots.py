@@ -4,6 +4,7 @@ Whoever takes or gives back slots locks their limits first, in the order of ids.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -31,17 +32,8 @@ from penstock.store.tables import (
 from penstock.store.transaction import Transaction
 
 _limit, _lease, _slot = concurrency_limit.c, concurrency_lease.c, concurrency_slot.c
-_LIMIT_COLUMNS = (
-    _limit.id,
-    _limit.name,
-    _limit.limit,
-    _limit.active,
-    _limit.active_slots,
-    _limit.denied_slots,
-    _limit.slot_decay_per_second,
-    _limit.avg_slot_occupancy_seconds,
-    _limit.updated,
-)
+#: the columns of a Limit, in its order
+LIMIT_COLUMNS = tuple(field.name for field in fields(Limit))
 
 # ------------------------------------------------------------------ limits
 
@@ -52,7 +44,9 @@ def _lock_limits(column: str, count: int) -> Statement:
     wanted = [
         _limit[column] == bindparam(f"wanted_{n}", type_=_limit[column].type) for n in range(count)
     ]
-    query = select(*_LIMIT_COLUMNS).where(_limit.workspace_id == WORKSPACE, or_(*wanted))
+    query = select(*[_limit[name] for name in LIMIT_COLUMNS]).where(
+        _limit.workspace_id == WORKSPACE, or_(*wanted)
+    )
     return Statement(query.order_by(_limit.id).with_for_update())
 
 
@@ -147,6 +141,7 @@ _EXTEND = Statement(
     .where(_ID, _lease.expires_at < bindparam("until", type_=_lease.expires_at.type))
     .values(expires_at=bindparam("until", type_=_lease.expires_at.type))
 )
+_SELECT = Statement(select(_lease.id, _lease.created).where(_ID))
 _DELETE = Statement(delete(concurrency_lease).where(_ID).returning(_lease.id, _lease.created))
 _DELETE_EXPIRED = Statement(
     delete(concurrency_lease)
@@ -182,6 +177,12 @@ def renew_lease(tx: Transaction, id: UUID, until: datetime, now: datetime) -> bo
 def extend_lease(tx: Transaction, id: UUID, until: datetime) -> None:
     """Let a lease last at least until then, if it is still there."""
     tx.run(_EXTEND, id=id, until=until)
+
+
+def select_lease(tx: Transaction, id: UUID) -> Row | None:
+    """A lease: its id and since when it was; None when it is not there."""
+    row: Any = tx.row(_SELECT, id=id)
+    return row
 
 
 def delete_lease(tx: Transaction, id: UUID) -> Row | None:
@@ -230,6 +231,26 @@ _FORGET_SLOTS = Statement(
     .where(_slot.limit_id == bindparam("limit_id", type_=_slot.limit_id.type))
     .returning(_slot.lease_id)
 )
+
+
+def forget_leases(tx: Transaction, holder_type: str, holder_ids: Collection[UUID]) -> None:
+    """End all leases of holders that are no more, and give their slots back."""
+    held = select(_lease.id).where(
+        _lease.holder_id.in_(holder_ids), _lease.holder_type == holder_type
+    )
+    leases = [row.id for row in tx.rows(held)] if holder_ids else []
+    if not leases:
+        return
+    tx.run(delete(concurrency_lease).where(_lease.id.in_(leases)))
+    gone = delete(concurrency_slot).where(_slot.lease_id.in_(leases))
+    slots: dict[UUID, int] = {}
+    for row in tx.rows(gone.returning(_slot.limit_id, _slot.slots)):
+        slots[row.limit_id] = slots.get(row.limit_id, 0) + row.slots
+    limits = lock_limits(tx, list(slots))
+    back = [max(0, limit.active_slots - slots[limit.id]) for limit in limits]
+    update_limit_counts(
+        tx, [replace(limit, active_slots=n) for limit, n in zip(limits, back, strict=True)]
+    )
 
 
 def count_leased_slots(tx: Transaction, limit_id: UUID) -> int:

@@ -23,11 +23,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.core import documents
 from penstock.store.bulk_rows import insert_rows
+from penstock.store.concurrency_slots import LIMIT_COLUMNS
 from penstock.store.outbox import XID, Told, tell
 from penstock.store.statements import Row, Statement
 from penstock.store.states import INSERT_STATE, state_shape
 from penstock.store.tables import (
     WORKSPACE,
+    concurrency_limit,
     deployment,
     flow,
     flow_run,
@@ -415,16 +417,34 @@ _NO_FACTS = frozenset(
         "auto_scheduled",
     }
 )
-#: what the rules and the event of a state change need, in one row
+#: what the rules and the event of a state change need, in one row; with the limits of the run's
+#: deployment, queue and pool, so that nothing more is read for a run without any
 _SELECT_FACTS = Statement(
     select(
         *[c for c in flow_run.c if c.name not in _NO_FACTS],
         state.c.message.label("state_message"),
         state.c.data.label("state_data"),
         state.c.state_details,
+        deployment.c.id.label("known_deployment_id"),
+        deployment.c.concurrency_options,
+        *[concurrency_limit.c[name].label(f"limit_{name}") for name in LIMIT_COLUMNS],
+        work_queue.c.name.label("queue_name"),
+        work_queue.c.concurrency_limit.label("queue_limit"),
+        work_queue.c.work_pool_id,
+        work_pool.c.name.label("pool_name"),
+        work_pool.c.concurrency_limit.label("pool_limit"),
     )
     .select_from(flow_run)
     .outerjoin(state, and_(state.c.run_id == flow_run.c.id, state.c.id == flow_run.c.state_id))
+    .outerjoin(deployment, deployment.c.id == flow_run.c.deployment_id)
+    .outerjoin(
+        concurrency_limit,
+        and_(
+            concurrency_limit.c.id == deployment.c.concurrency_limit_id, concurrency_limit.c.active
+        ),
+    )
+    .outerjoin(work_queue, work_queue.c.id == flow_run.c.work_queue_id)
+    .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
     .where(flow_run.c.id == bindparam("id"))
 )
 
