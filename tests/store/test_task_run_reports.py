@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from penstock.core.errors import Gone
-from penstock.core.task_run_rules import TaskRunReport, read_task_run_report
+from penstock.core.task_run_reports import TaskRunReport, read_task_run_report
 from penstock.operations.task_runs import record_task_run_events
 from penstock.store.database import Database
 from penstock.store.states import select_task_run_states

@@ -12,7 +12,7 @@ from uuid import UUID
 from penstock.contract.rest.events import Event
 from penstock.contract.rest.logs import LogCreate
 from penstock.core.errors import InvalidInput
-from penstock.core.task_run_rules import TaskRunReport, read_task_run_report
+from penstock.core.task_run_reports import TaskRunReport, read_task_run_report
 from penstock.operations.hub import Hub
 from penstock.operations.task_runs import record_task_run_events, refuse_lost_attempt
 from penstock.store.database import Database

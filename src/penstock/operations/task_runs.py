@@ -8,7 +8,7 @@ from uuid import UUID
 from penstock.core import documents
 from penstock.core.errors import Gone
 from penstock.core.states import StateType
-from penstock.core.task_run_rules import TaskRunReport, is_newer
+from penstock.core.task_run_reports import TaskRunReport, is_newer
 from penstock.store.statements import Row
 from penstock.store.task_runs import (
     insert_states_once,

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.core.ids import new_id
 from penstock.core.states import State, StateType, make_state
-from penstock.core.task_run_rules import TaskRunReport
+from penstock.core.task_run_reports import TaskRunReport
 from penstock.operations.flow_run_states import propose_state
 from penstock.operations.task_runs import record_task_run_events
 from penstock.store.cancelled_runs import (
