@@ -7,7 +7,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, Text, and_, false, func, literal, or_, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -16,6 +29,8 @@ from penstock.contract.rest import filters as wire
 from penstock.core import documents
 from penstock.store.tables import (
     WORKSPACE,
+    artifact,
+    artifact_collection,
     concurrency_limit,
     deployment,
     deployment_tag,
@@ -26,6 +41,7 @@ from penstock.store.tables import (
     idempotency_key,
     task_run,
     task_run_tag,
+    variable,
     work_pool,
     work_queue,
 )
@@ -278,6 +294,26 @@ def _member_postgres(element: Any, compiler: Any, **options: Any) -> str:
     return f"(({compiler.process(column, **options)})::json ->> '{name.value}')"
 
 
+class holds_text(FunctionElement[bool]):
+    """Whether a JSON list of texts has this one."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(holds_text, "sqlite")
+def _holds_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    column, text = (compiler.process(c, **options) for c in element.clauses)
+    return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = {text})"
+
+
+@compiles(holds_text, "postgresql")
+def _holds_postgres(element: Any, compiler: Any, **options: Any) -> str:
+    column, text = (compiler.process(c, **options) for c in element.clauses)
+    each = f"json_array_elements_text(({column})::json)"
+    return f"EXISTS (SELECT 1 FROM {each} AS one(text) WHERE one.text = {text})"
+
+
 def _created_by(filter: wire.FlowRunFilterCreatedBy | None) -> Condition | None:
     if filter is None:
         return None
@@ -399,4 +435,50 @@ def work_queue_condition(filter: wire.WorkQueueFilter | None) -> Condition | Non
                 work_queue.c.name.startswith(t, autoescape=True) for t in filter.name.startswith_
             ]
             conditions.append(or_(false(), *starts))
+    return joined(filter, conditions)
+
+
+def variable_condition(filter: wire.VariableFilter | None) -> Condition | None:
+    """Which variables."""
+    if filter is None:
+        return None
+    tagged_so = None
+    if (tags := filter.tags) is not None:
+        # Variables are few: their tags need no side table.
+        of = variable.c.tags
+        has: list[Condition | None] = [holds_text(of, literal(tag)) for tag in tags.all_ or []]
+        all_of = and_(true(), *has) if tags.all_ is not None else None
+        untagged = of == documents.EMPTY_ARRAY
+        none = None if tags.is_null_ is None else untagged if tags.is_null_ else ~untagged
+        tagged_so = joined(tags, [all_of, none])
+    conditions = [
+        ids_condition(variable.c.id, filter.id),
+        _names(variable.c.name, filter.name),
+        tagged_so,
+    ]
+    return joined(filter, conditions)
+
+
+def artifact_condition(
+    filter: wire.ArtifactFilter | wire.ArtifactCollectionFilter | None,
+) -> Condition | None:
+    """Which artifacts; those that are the newest of their key also by a filter of keys."""
+    if filter is None:
+        return None
+    if isinstance(filter, wire.ArtifactFilter):
+        by_id, key = ids_condition(artifact.c.id, filter.id), artifact.c.key
+    else:
+        by_id = ids_condition(artifact.c.id, filter.latest_id)
+        key = artifact_collection.c.key
+    keyed = None
+    if filter.key is not None:
+        exists = None if filter.key.exists_ is None else _is_null(key, not filter.key.exists_)
+        keyed = joined(filter.key, [_names(key, filter.key), exists])
+    conditions = [
+        by_id,
+        keyed,
+        ids_condition(artifact.c.flow_run_id, filter.flow_run_id),
+        ids_condition(artifact.c.task_run_id, filter.task_run_id),
+        _names(artifact.c.type, filter.type),
+    ]
     return joined(filter, conditions)

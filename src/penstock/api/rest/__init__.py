@@ -18,6 +18,7 @@ from penstock.api.rest import (
     tag_limits,
     task_run_states,
     task_runs,
+    variables,
     work_pools,
     work_queues,
 )
@@ -40,6 +41,7 @@ ROUTERS = [
     concurrency_limits.router,
     tag_limits.router,
     task_runs.router,
+    variables.router,
     task_run_states.router,
     flow_run_lists.ui_router,
     flows.ui_router,

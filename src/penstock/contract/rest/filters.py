@@ -384,6 +384,91 @@ class WorkerFilter(_Joined):
     status: WorkerFilterStatus | None = None
 
 
+# -- variables, artifacts ------------------------------------------------------------------------
+
+
+class VariableFilterId(_AnyId):
+    """Variables with one of these ids."""
+
+
+class VariableFilterName(_AnyTextOrLike):
+    """Variables by name, or by a part of it."""
+
+
+class VariableFilterTags(_AllTags):
+    """Variables that have all these tags, or none at all."""
+
+
+class VariableFilter(_Joined):
+    """Which variables."""
+
+    id: VariableFilterId | None = None
+    name: VariableFilterName | None = None
+    tags: VariableFilterTags | None = None
+
+
+class ArtifactFilterId(_AnyId):
+    """Artifacts with one of these ids."""
+
+
+class ArtifactFilterKey(_AnyTextOrLike):
+    """Artifacts by key, by a part of it, or by whether they have one."""
+
+    exists_: bool | None = None
+
+
+class ArtifactFilterFlowRunId(_AnyId):
+    """Artifacts of these flow runs."""
+
+
+class ArtifactFilterTaskRunId(_AnyId):
+    """Artifacts of these task runs."""
+
+
+class ArtifactFilterType(_AnyTextOrNot):
+    """Artifacts of these types, or of others."""
+
+
+class ArtifactFilter(_Joined):
+    """Which artifacts."""
+
+    id: ArtifactFilterId | None = None
+    key: ArtifactFilterKey | None = None
+    flow_run_id: ArtifactFilterFlowRunId | None = None
+    task_run_id: ArtifactFilterTaskRunId | None = None
+    type: ArtifactFilterType | None = None
+
+
+class ArtifactCollectionFilterLatestId(_AnyId):
+    """Keys whose newest artifact is one of these."""
+
+
+class ArtifactCollectionFilterKey(ArtifactFilterKey):
+    """Keys by themselves, or by a part of them."""
+
+
+class ArtifactCollectionFilterFlowRunId(_AnyId):
+    """Keys whose newest artifact is of these flow runs."""
+
+
+class ArtifactCollectionFilterTaskRunId(_AnyId):
+    """Keys whose newest artifact is of these task runs."""
+
+
+class ArtifactCollectionFilterType(_AnyTextOrNot):
+    """Keys whose newest artifact is of these types, or of others."""
+
+
+class ArtifactCollectionFilter(_Joined):
+    """Which keys, by their newest artifacts."""
+
+    latest_id: ArtifactCollectionFilterLatestId | None = None
+    key: ArtifactCollectionFilterKey | None = None
+    flow_run_id: ArtifactCollectionFilterFlowRunId | None = None
+    task_run_id: ArtifactCollectionFilterTaskRunId | None = None
+    type: ArtifactCollectionFilterType | None = None
+
+
 # -- bodies --------------------------------------------------------------------------------------
 
 

@@ -15,5 +15,6 @@ from penstock.sdk.calls.server import *
 from penstock.sdk.calls.states import *
 from penstock.sdk.calls.streams import *
 from penstock.sdk.calls.task_runs import *
+from penstock.sdk.calls.variables import *
 from penstock.sdk.calls.work_pools import *
 from penstock.sdk.calls.work_queues import *
