@@ -7,6 +7,14 @@ if TYPE_CHECKING:
     from penstock.sdk.deployments import run_deployment
     from penstock.sdk.flows import Flow, flow
     from penstock.sdk.futures import TaskFuture
+    from penstock.sdk.pauses import (
+        apause_flow_run,
+        aresume_flow_run,
+        asuspend_flow_run,
+        pause_flow_run,
+        resume_flow_run,
+        suspend_flow_run,
+    )
     from penstock.sdk.run_logs import get_run_logger
     from penstock.sdk.states import State
     from penstock.sdk.tasks import Task, task, unmapped
@@ -21,9 +29,15 @@ __all__ = [
     "Task",
     "TaskFuture",
     "__version__",
+    "apause_flow_run",
+    "aresume_flow_run",
+    "asuspend_flow_run",
     "flow",
     "get_run_logger",
+    "pause_flow_run",
+    "resume_flow_run",
     "run_deployment",
+    "suspend_flow_run",
     "task",
     "unmapped",
 ]
@@ -36,9 +50,15 @@ _HOMES = {
     "State": "states",
     "Task": "tasks",
     "TaskFuture": "futures",
+    "apause_flow_run": "pauses",
+    "aresume_flow_run": "pauses",
+    "asuspend_flow_run": "pauses",
     "flow": "flows",
     "get_run_logger": "run_logs",
+    "pause_flow_run": "pauses",
+    "resume_flow_run": "pauses",
     "run_deployment": "deployments",
+    "suspend_flow_run": "pauses",
     "task": "tasks",
     "unmapped": "tasks",
 }

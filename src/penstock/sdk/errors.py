@@ -7,6 +7,7 @@ PenstockError
 ├── ServerStartError: the local server could not be started
 ├── ParameterError: a flow was called with parameters that do not fit its signature
 ├── EntrypointError: no flow at `file.py:function`
+├── RunRefused: a run is not paused or resumed; PauseTimedOut: nobody resumed it in time
 ├── FailedRun: the result of a run that did not complete was asked for
 └── RunAborted: the server ended the run's orchestration; RunCancelled: somebody cancelled it
 """
@@ -71,6 +72,18 @@ class FailedRun(PenstockError):
 
 class RunAborted(PenstockError):
     """The server refused to go on with this run."""
+
+
+class RunRefused(PenstockError):
+    """The server does not let the run pause or go on; the message says why."""
+
+
+class PauseTimedOut(PenstockError, TimeoutError):
+    """A paused run was not resumed in time."""
+
+
+class RunSuspended(BaseException):
+    """The run has left its process, until somebody resumes it."""
 
 
 class RunCancelled(BaseException):

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from penstock.sdk import calls
 from penstock.sdk.attempts import renewer
 from penstock.sdk.context import current_flow_run
-from penstock.sdk.errors import Conflict, RunAborted, RunCancelled, RunTerminated
+from penstock.sdk.errors import (
+    Conflict,
+    PauseTimedOut,
+    RunAborted,
+    RunCancelled,
+    RunSuspended,
+    RunTerminated,
+)
 from penstock.sdk.flow_runs import LiveFlowRun
 from penstock.sdk.futures import settled
+from penstock.sdk.hooks import call_flow_hooks, hooks_of
 from penstock.sdk.parameters import recordable
 from penstock.sdk.states import (
     PENDING,
@@ -45,9 +53,14 @@ def flow_run_steps(run: LiveFlowRun) -> Steps[State]:
         yield from _start(run)
         while True:
             state = yield from _run_once(run)
-            answered = yield from _propose(run, state)
+            if isinstance(state.data, PauseTimedOut):  # the server has failed the run already
+                answered = state
+            else:
+                answered = yield from _propose(run, state)
             if not _is_retry(answered):
-                return _final(run, state, answered)
+                final = _final(run, state, answered)
+                yield from _call_hooks(run, final)
+                return final
             yield from _retry(run, answered)
     finally:
         run.close()
@@ -114,6 +127,13 @@ def _start(run: LiveFlowRun) -> Steps[None]:
     run.run_count += 1
     if run.attempt is not None:
         renewer.add(run.attempt)
+    yield from _call_hooks(run, answered)
+
+
+def _call_hooks(run: LiveFlowRun, state: State) -> Steps[None]:
+    if hooks_of(run.flow, state):
+        yield Do(lambda: call_flow_hooks(run, state))
+        yield Do(run.reporter.flush)
 
 
 def _retry(run: LiveFlowRun, answered: State) -> Steps[None]:
@@ -122,6 +142,7 @@ def _retry(run: LiveFlowRun, answered: State) -> Steps[None]:
     if answered.type != "RUNNING":
         raise RunAborted(f"flow run '{run.name}' cannot be retried: it is {answered.name}")
     run.run_count += 1
+    yield from _call_hooks(run, answered)
 
 
 def _run_once(run: LiveFlowRun) -> Steps[State]:
@@ -137,8 +158,19 @@ def _run_once(run: LiveFlowRun) -> Steps[State]:
     if run.reporter.lost:
         _abort(run, outcome.error)
     if run.interrupted == "TERMINATED":
+        yield from _call_hooks_of_cancellation(run)
         raise RunTerminated from outcome.error  # whoever asked for it sets the state
+    if isinstance(outcome.error, RunSuspended):
+        raise outcome.error
     return state
+
+
+def _call_hooks_of_cancellation(run: LiveFlowRun) -> Steps[None]:
+    """A worker ends the process of a cancelled run: its hooks have until then."""
+    if run.flow.on_cancellation:
+        stored = yield Do(lambda: run.client.do_json(calls.read_flow_run(run.id)))
+        if stored["state_type"] == "CANCELLING":
+            yield from _call_hooks(run, state_from_wire(stored["state"]))
 
 
 def _state_of(run: LiveFlowRun, outcome: Outcome) -> State:

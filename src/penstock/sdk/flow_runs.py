@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import itertools
 import signal
 import threading
@@ -56,6 +57,8 @@ class LiveFlowRun:
         #: why the body is being interrupted: CANCELLING, LOST or TERMINATED
         self.interrupted: str | None = None
         self.futures: list[TaskFuture[Any]] = []
+        #: the keys of the pauses still to come in this execution
+        self.pause_numbers = itertools.count(1)
         self._task_numbers: dict[str, Iterator[int]] = defaultdict(itertools.count)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = threading.Lock()
@@ -100,6 +103,7 @@ class LiveFlowRun:
                 future.wait()
         self.futures.clear()
         self._task_numbers.clear()
+        self.pause_numbers = itertools.count(1)
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=True)
@@ -162,14 +166,20 @@ class LiveFlowRun:
         if stop is not None:
             stop()
 
-    def log_failure(self, error: BaseException) -> None:
-        """Writes the body's exception to the run's log."""
+    @contextlib.contextmanager
+    def context(self) -> Iterator[None]:
+        """Code inside it belongs to the run, as the body does."""
         tokens = self._enter()
         try:
-            text = traceback_of_user_code(error)
-            get_run_logger().error("The flow failed with an exception:\n%s", text)
+            yield
         finally:
             self._leave(tokens)
+
+    def log_failure(self, error: BaseException) -> None:
+        """Writes the body's exception to the run's log."""
+        with self.context():
+            text = traceback_of_user_code(error)
+            get_run_logger().error("The flow failed with an exception:\n%s", text)
 
 
 def _stop_thread(thread: int, in_main: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from penstock.sdk import parameters as flow_parameters
+from penstock.sdk.hooks import Hook, as_hooks
 from penstock.sdk.run_logs import capture_prints
 from penstock.sdk.task_runs import short_name
 
@@ -38,6 +39,11 @@ class Flow(Generic[P, R]):
         validate_parameters: bool = True,
         log_prints: bool = False,
         max_task_threads: int = 32,
+        on_running: Iterable[Hook] | None = None,
+        on_completion: Iterable[Hook] | None = None,
+        on_failure: Iterable[Hook] | None = None,
+        on_cancellation: Iterable[Hook] | None = None,
+        on_crashed: Iterable[Hook] | None = None,
     ) -> None:
         if retries < 0 or (timeout_seconds is not None and timeout_seconds <= 0):
             raise ValueError("retries must not be negative, timeout_seconds must be positive")
@@ -55,6 +61,12 @@ class Flow(Generic[P, R]):
         self.log_prints = log_prints
         #: how many submitted tasks run at once
         self.max_task_threads = max_task_threads
+        #: called with the flow, its run and the state when a run has entered such a state
+        self.on_running = as_hooks(on_running)
+        self.on_completion = as_hooks(on_completion)
+        self.on_failure = as_hooks(on_failure)
+        self.on_cancellation = as_hooks(on_cancellation)
+        self.on_crashed = as_hooks(on_crashed)
         self.is_async = inspect.iscoroutinefunction(function)
         if log_prints:
             capture_prints()
@@ -143,13 +155,20 @@ def flow(
     validate_parameters: bool = True,
     log_prints: bool = False,
     max_task_threads: int = 32,
+    on_running: Iterable[Hook] | None = None,
+    on_completion: Iterable[Hook] | None = None,
+    on_failure: Iterable[Hook] | None = None,
+    on_cancellation: Iterable[Hook] | None = None,
+    on_crashed: Iterable[Hook] | None = None,
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
 def flow(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a function a flow, with or without options.
 
-    `flow_run_name` may name parameters in braces, as in `"load-{day}"`.
+    `flow_run_name` may name parameters in braces, as in `"load-{day}"`. The hooks `on_running`,
+    `on_completion`, `on_failure`, `on_cancellation` and `on_crashed` are lists of functions of
+    (flow, flow_run, state), called in the run's process.
     """
     if function is not None:
         return Flow(function)

@@ -15,7 +15,7 @@ from uuid import UUID
 from penstock.sdk import calls
 from penstock.sdk.connection import shared_client
 from penstock.sdk.context import current_flow_run
-from penstock.sdk.errors import ParameterError, RunAborted, RunTerminated
+from penstock.sdk.errors import ParameterError, RunAborted, RunSuspended, RunTerminated
 from penstock.sdk.flow_engine import flow_run_steps
 from penstock.sdk.flow_runs import LiveFlowRun
 from penstock.sdk.states import State, failed, state_from_wire
@@ -82,6 +82,9 @@ def execute_flow_run(
             return run_blocking(flow_run_steps(run))
     except RunTerminated:
         raise SystemExit(TERMINATED_EXIT_CODE) from None
+    except RunSuspended:
+        logger.info("flow run '%s' is suspended until somebody resumes it", run.name)
+        return State("PAUSED", "Suspended")
     except RunAborted as error:
         logger.warning("%s", error)
         return state_from_wire(client.do_json(calls.read_flow_run(flow_run_id))["state"])

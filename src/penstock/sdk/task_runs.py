@@ -12,6 +12,7 @@ from penstock.sdk import ids
 from penstock.sdk.context import TaskRunContext, current_flow_run, current_task_run
 from penstock.sdk.errors import RunCancelled
 from penstock.sdk.futures import TaskFuture, find_futures, replaced
+from penstock.sdk.hooks import call_task_hooks, hooks_of
 from penstock.sdk.parameters import bind
 from penstock.sdk.run_logs import get_run_logger, prints_are_logged
 from penstock.sdk.states import (
@@ -156,6 +157,7 @@ def task_run_steps(run: LiveTaskRun) -> Steps[State]:
             return refused
     body = run.async_body if task.is_async else run.body
     report.enter(RUNNING)
+    yield from _call_hooks(run, RUNNING)
     while True:
         outcome: Outcome = yield RunBody(body, task.timeout_seconds)
         state = _state_of(run, outcome)
@@ -163,12 +165,18 @@ def task_run_steps(run: LiveTaskRun) -> Steps[State]:
             report.enter(state)
             if isinstance(outcome.error, Exception):
                 _log_failure(run, outcome.error)
+            yield from _call_hooks(run, state)
             return state
         delay = task.delay_before_retry(report.run_count)
         run.log("warning", "%s; trying again in %g s", state.message, delay)
         report.enter(awaiting_retry(delay, state.message))
         yield Sleep(delay)
         report.enter(RETRYING)
+
+
+def _call_hooks(run: LiveTaskRun, state: State) -> Steps[None]:
+    if hooks_of(run.task, state):
+        yield Do(lambda: call_task_hooks(run, state))
 
 
 def _state_of(run: LiveTaskRun, outcome: Outcome) -> State:

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from penstock.sdk.context import current_flow_run, flow_run_here
 from penstock.sdk.futures import TaskFuture, TaskFutures, replaced
+from penstock.sdk.hooks import Hook, as_hooks
 from penstock.sdk.parameters import bind
 from penstock.sdk.run_logs import capture_prints
 from penstock.sdk.states import State
@@ -57,6 +58,9 @@ class Task(Generic[P, R]):
         timeout_seconds: float | None = None,
         task_run_name: str | Callable[[], str] | None = None,
         log_prints: bool | None = None,
+        on_running: Iterable[Hook] | None = None,
+        on_completion: Iterable[Hook] | None = None,
+        on_failure: Iterable[Hook] | None = None,
     ) -> None:
         if retries < 0 or (timeout_seconds is not None and timeout_seconds <= 0):
             raise ValueError("retries must not be negative, timeout_seconds must be positive")
@@ -73,6 +77,10 @@ class Task(Generic[P, R]):
         self.timeout_seconds = timeout_seconds
         self.task_run_name = task_run_name
         self.log_prints = log_prints
+        #: called with the task, its run and the state when a run has entered such a state
+        self.on_running = as_hooks(on_running)
+        self.on_completion = as_hooks(on_completion)
+        self.on_failure = as_hooks(on_failure)
         self.is_async = inspect.iscoroutinefunction(function)
         #: delays in seconds, a callable already asked
         self.recorded_delay = delays_of(retry_delay_seconds, retries)
@@ -244,6 +252,9 @@ def task(
     timeout_seconds: float | None = None,
     task_run_name: str | Callable[[], str] | None = None,
     log_prints: bool | None = None,
+    on_running: Iterable[Hook] | None = None,
+    on_completion: Iterable[Hook] | None = None,
+    on_failure: Iterable[Hook] | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
