@@ -3,11 +3,14 @@
 from datetime import datetime
 
 from penstock.store.database import Database
-from penstock.store.flow_run_counts import fold_changes
+from penstock.store.flow_run_counts import fold_changes, has_changes
 
 EVERY_SECONDS = 10
 
 
 async def fold_run_counts(db: Database, _now: datetime) -> int:
-    """Fold the changes on PostgreSQL; SQLite keeps its counts itself. How many counts changed."""
-    return await db.write(fold_changes, one_statement=True) if db.is_postgres else 0
+    """Fold what has changed; 1 when there was something."""
+    if not await db.read(has_changes):
+        return 0
+    await db.write(fold_changes)
+    return 1

@@ -1,8 +1,8 @@
 """How many flow runs there are by state, by deployment and state, by hour and state: always exact.
 
-Triggers keep the counts, so that whatever writes a run counts it, and in the same transaction. On
-SQLite they change the counts themselves. On PostgreSQL that would make all writers wait for the
-same few rows: there each change is a row of its own in `flow_run_change`, reads add those up, and
+Triggers keep count, so that whatever writes a run counts it, and in the same transaction. To change
+the counts there would make all writers of PostgreSQL wait for the same few rows, and cost SQLite
+seven times as much: each change is a row of its own in `flow_run_change`. Reads add those up, and
 `fold_changes` makes counts of them now and then.
 """
 
@@ -11,36 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Integer,
-    MetaData,
-    Select,
-    Table,
-    Text,
-    func,
-    select,
-    union_all,
-)
+from sqlalchemy import Select, func, select, union_all
 
 from penstock.contract.enums import Operator
 from penstock.contract.rest import filters as wire
-from penstock.store.column_types import EPOCH, Id
+from penstock.store.column_types import EPOCH
 from penstock.store.filters import Condition, plain
-from penstock.store.tables import flow_run, flow_run_count
+from penstock.store.statements import Statement
+from penstock.store.tables import flow_run, flow_run_change, flow_run_count
 from penstock.store.transaction import Transaction
-
-#: PostgreSQL only; made by `create_counting`
-flow_run_change = Table(
-    "flow_run_change",
-    MetaData(),
-    Column("deployment_id", Id),
-    # hours since 1970; null: no time is known
-    Column("hour", BigInteger),
-    Column("state_type", Text, nullable=False),
-    Column("runs", Integer, nullable=False),
-)
 
 _HOUR = timedelta(hours=1)
 _STATES, _DEPLOYMENTS, _HOURS = "state", "deployment", "hour"
@@ -62,42 +41,40 @@ class Countable(NamedTuple):
 
 #: what stands where a dimension does not divide, or a run has no deployment or no time
 _NO_DEPLOYMENT, _NO_HOUR = UUID(int=0), -(10**9)
-_SQLITE_KEYS = {
-    _STATES: f"zeroblob(16), {_NO_HOUR}",
-    _DEPLOYMENTS: f"coalesce({{row}}.deployment_id, zeroblob(16)), {_NO_HOUR}",
-    _HOURS: f"zeroblob(16), coalesce({{row}}.expected_start_time / 3600000000, {_NO_HOUR})",
-}
-_INTO = "INSERT INTO flow_run_count (dimension, deployment_id, hour, state_type, runs)"
-_CONFLICT = "ON CONFLICT (dimension, deployment_id, hour, state_type) DO UPDATE SET"
-
-
-def _sqlite_step(row: str, by: int) -> str:
-    """Statements of a trigger that count a row (by 1) or count it no more (by -1)."""
-    return " ".join(
-        f"{_INTO} VALUES ('{dimension}', {key.format(row=row)}, coalesce({row}.state_type, ''), "
-        f"{by}) {_CONFLICT} runs = runs + ({by});"
-        for dimension, key in _SQLITE_KEYS.items()
-    )
-
-
+_INTO = "INSERT INTO flow_run_change (deployment_id, hour, state_type, runs)"
+_MOVED = (
+    "OLD.state_type {differs} NEW.state_type "
+    "OR OLD.expected_start_time {differs} NEW.expected_start_time"
+)
+_SQLITE_ROW = (
+    "(coalesce({row}.deployment_id, zeroblob(16)), "
+    f"coalesce({{row}}.expected_start_time / 3600000000, {_NO_HOUR}), "
+    "coalesce({row}.state_type, ''), {by})"
+)
 _SQLITE = [
-    f"CREATE TRIGGER flow_run_inserted AFTER INSERT ON flow_run BEGIN {_sqlite_step('NEW', 1)} END",
-    f"CREATE TRIGGER flow_run_deleted AFTER DELETE ON flow_run BEGIN {_sqlite_step('OLD', -1)} END",
+    "CREATE TRIGGER flow_run_inserted AFTER INSERT ON flow_run "
+    f"BEGIN {_INTO} VALUES {_SQLITE_ROW.format(row='NEW', by=1)}; END",
+    "CREATE TRIGGER flow_run_deleted AFTER DELETE ON flow_run "
+    f"BEGIN {_INTO} VALUES {_SQLITE_ROW.format(row='OLD', by=-1)}; END",
     "CREATE TRIGGER flow_run_moved AFTER UPDATE OF state_type, expected_start_time ON flow_run "
-    "WHEN OLD.state_type IS NOT NEW.state_type "
-    "OR OLD.expected_start_time IS NOT NEW.expected_start_time "
-    f"BEGIN {_sqlite_step('OLD', -1)} {_sqlite_step('NEW', 1)} END",
+    f"WHEN {_MOVED.format(differs='IS NOT')} "
+    f"BEGIN {_INTO} VALUES {_SQLITE_ROW.format(row='OLD', by=-1)}; "
+    f"{_INTO} VALUES {_SQLITE_ROW.format(row='NEW', by=1)}; END",
+    f"{_INTO} SELECT coalesce(deployment_id, zeroblob(16)), "
+    f"coalesce(expected_start_time / 3600000000, {_NO_HOUR}), coalesce(state_type, ''), count(*) "
+    "FROM flow_run GROUP BY 1, 2, 3",
 ]
 
-_POSTGRES_HOUR = "floor(extract(epoch FROM {row}expected_start_time) / 3600)::bigint"
-_POSTGRES_ROW = "({row}deployment_id, " + _POSTGRES_HOUR + ", coalesce({row}state_type, ''), {by})"
+_POSTGRES_ROW = (
+    f"(coalesce({{row}}deployment_id, '{_NO_DEPLOYMENT}'), "
+    f"coalesce(floor(extract(epoch FROM {{row}}expected_start_time) / 3600)::bigint, {_NO_HOUR}), "
+    "coalesce({row}state_type, ''), {by})"
+)
 
 
 def _postgres_many(of: str, count: str) -> str:
-    return (
-        f"INSERT INTO flow_run_change SELECT deployment_id, {_POSTGRES_HOUR.format(row='')}, "
-        f"coalesce(state_type, ''), {count} FROM {of} GROUP BY 1, 2, 3;"
-    )
+    row = _POSTGRES_ROW.format(row="", by=count).strip("()") + ")"
+    return f"{_INTO} SELECT {row} FROM {of} GROUP BY 1, 2, 3;"
 
 
 def _postgres_function(name: str, body: str) -> str:
@@ -108,23 +85,20 @@ def _postgres_function(name: str, body: str) -> str:
 
 
 _POSTGRES = [
-    "CREATE TABLE flow_run_change (deployment_id uuid, hour bigint, state_type text NOT NULL, "
-    "runs integer NOT NULL)",
     _postgres_function("flow_run_inserted", _postgres_many("inserted", "count(*)")),
     _postgres_function("flow_run_deleted", _postgres_many("deleted", "-count(*)")),
     _postgres_function(
         "flow_run_moved",
-        "INSERT INTO flow_run_change VALUES "
-        f"{_POSTGRES_ROW.format(row='OLD.', by=-1)}, {_POSTGRES_ROW.format(row='NEW.', by=1)};",
+        f"{_INTO} VALUES {_POSTGRES_ROW.format(row='OLD.', by=-1)}, "
+        f"{_POSTGRES_ROW.format(row='NEW.', by=1)};",
     ),
     "CREATE TRIGGER flow_run_inserted AFTER INSERT ON flow_run "
     "REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION flow_run_inserted()",
     "CREATE TRIGGER flow_run_deleted AFTER DELETE ON flow_run "
     "REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION flow_run_deleted()",
     "CREATE TRIGGER flow_run_moved AFTER UPDATE ON flow_run FOR EACH ROW "
-    "WHEN (OLD.state_type IS DISTINCT FROM NEW.state_type "
-    "OR OLD.expected_start_time IS DISTINCT FROM NEW.expected_start_time) "
-    "EXECUTE FUNCTION flow_run_moved()",
+    f"WHEN ({_MOVED.format(differs='IS DISTINCT FROM')}) EXECUTE FUNCTION flow_run_moved()",
+    _postgres_many("flow_run", "count(*)"),
 ]
 
 
@@ -132,37 +106,43 @@ def create_counting(run: Callable[[str], Any], *, postgres: bool) -> None:
     """Make the triggers, by `run`, which executes SQL text, and count the runs that there are."""
     for statement in _POSTGRES if postgres else _SQLITE:
         run(statement)
-    if postgres:
-        run(_postgres_many("flow_run", "count(*)").rstrip(";"))
-        return
-    for dimension, key in _SQLITE_KEYS.items():
-        run(
-            f"{_INTO} SELECT '{dimension}', {key.format(row='flow_run')}, "
-            "coalesce(state_type, ''), count(*) FROM flow_run GROUP BY 2, 3, 4"
-        )
 
 
+_CHANGE = flow_run_change.c
+_ANY_CHANGE = Statement(select(_CHANGE.runs).limit(1))
+_COUNT_COLUMNS = "dimension, deployment_id, hour, state_type, runs"
 _FOLD = f"""
-WITH gone AS (DELETE FROM flow_run_change RETURNING *),
-counted AS (
-    SELECT '{_STATES}' AS dimension, '{_NO_DEPLOYMENT}'::uuid AS deployment_id,
-        {_NO_HOUR} AS hour, state_type, runs FROM gone
-    UNION ALL SELECT '{_DEPLOYMENTS}', coalesce(deployment_id, '{_NO_DEPLOYMENT}'), {_NO_HOUR},
-        state_type, runs FROM gone
-    UNION ALL SELECT '{_HOURS}', '{_NO_DEPLOYMENT}', coalesce(hour, {_NO_HOUR}),
-        state_type, runs FROM gone
-)
-{_INTO}
-SELECT dimension, deployment_id, hour, state_type, sum(runs) FROM counted GROUP BY 1, 2, 3, 4
-HAVING sum(runs) <> 0 ORDER BY 1, 2, 3, 4
-{_CONFLICT} runs = flow_run_count.runs + excluded.runs
-RETURNING 1
+INSERT INTO flow_run_count ({_COUNT_COLUMNS})
+SELECT dimension, deployment_id, hour, state_type, sum(runs) FROM (
+    SELECT '{_STATES}' AS dimension, {{no_deployment}} AS deployment_id, {_NO_HOUR} AS hour,
+        state_type, runs FROM {{changes}}
+    UNION ALL SELECT '{_DEPLOYMENTS}', deployment_id, {_NO_HOUR}, state_type, runs FROM {{changes}}
+    UNION ALL SELECT '{_HOURS}', {{no_deployment}}, hour, state_type, runs FROM {{changes}}
+) AS counted
+GROUP BY dimension, deployment_id, hour, state_type
+HAVING sum(runs) <> 0 ORDER BY dimension, deployment_id, hour, state_type
+ON CONFLICT (dimension, deployment_id, hour, state_type)
+DO UPDATE SET runs = flow_run_count.runs + excluded.runs
 """
+# Writers go on meanwhile: only what is taken out of the table may be counted.
+_FOLD_POSTGRES = "WITH gone AS (DELETE FROM flow_run_change RETURNING *)" + _FOLD.format(
+    changes="gone", no_deployment=f"'{_NO_DEPLOYMENT}'::uuid"
+)
+_FOLD_SQLITE = _FOLD.format(changes="flow_run_change", no_deployment="zeroblob(16)")
 
 
-def fold_changes(tx: Transaction) -> int:
-    """Make counts of the changes there are (PostgreSQL); how many counts have changed."""
-    return len(tx.run_rows(_FOLD, ())) if tx.is_postgres else 0
+def has_changes(tx: Transaction) -> bool:
+    """Whether there is anything to fold."""
+    return tx.value(_ANY_CHANGE) is not None
+
+
+def fold_changes(tx: Transaction) -> None:
+    """Make counts of the changes there are."""
+    if tx.is_postgres:
+        tx.run_rows(_FOLD_POSTGRES, ())
+        return
+    tx.run_rows(_FOLD_SQLITE, ())
+    tx.run_rows("DELETE FROM flow_run_change", ())
 
 
 # ------------------------------------------------------------------ reading the counts
@@ -170,10 +150,7 @@ def fold_changes(tx: Transaction) -> int:
 
 def sum_counts(tx: Transaction, wanted: Countable) -> int:
     """How many runs a countable filter asks for, those of `rest` left out."""
-    queries = [_in_counts(wanted)]
-    if tx.is_postgres:
-        queries.append(_in_changes(wanted))
-    runs = union_all(*queries).subquery("counted")
+    runs = union_all(_in_counts(wanted), _in_changes(wanted)).subquery("counted")
     return int(tx.value(select(func.coalesce(func.sum(runs.c.runs), 0).label("runs"))))
 
 
@@ -198,7 +175,7 @@ def _in_counts(wanted: Countable) -> Select[Any]:
 
 
 def _in_changes(wanted: Countable) -> Select[Any]:
-    table = flow_run_change.c
+    table = _CHANGE
     query = select(table.runs.label("runs"))
     if wanted.deployments is not None:
         query = query.where(table.deployment_id.in_(wanted.deployments))

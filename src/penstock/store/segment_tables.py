@@ -115,8 +115,7 @@ def create_partitioned_tables(run: Callable[[str], Any]) -> None:
 
 
 def is_made_apart(name: str | None, kind: str) -> bool:
-    """Whether Alembic's comparison shall leave this table or index out: made by hand-written SQL,
-    by the function above or by `flow_run_counts.create_counting`."""
+    """Whether Alembic's comparison shall leave this table or index to the function above."""
     if kind == "index":
         return name == "ix_outbox_settled"
-    return kind == "table" and (name or "").startswith(("log", "event", "flow_run_change"))
+    return kind == "table" and (name or "").startswith(("log", "event"))

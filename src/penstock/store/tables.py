@@ -59,6 +59,7 @@ __all__ = [
     "deployment_tag",
     "flow",
     "flow_run",
+    "flow_run_change",
     "flow_run_count",
     "flow_run_input",
     "flow_run_tag",
@@ -289,6 +290,16 @@ flow_run_count = Table(
     Column("runs", BigInteger, nullable=False),
     PrimaryKeyConstraint("dimension", "deployment_id", "hour", "state_type"),
     sqlite_with_rowid=False,
+)
+
+# What has changed since, run by run: counts of both have to be added up.
+flow_run_change = Table(
+    "flow_run_change",
+    metadata,
+    Column("deployment_id", Id, nullable=False),
+    Column("hour", BigInteger, nullable=False),
+    Column("state_type", Text, nullable=False),
+    Column("runs", Integer, nullable=False),
 )
 
 flow_run_tag = Table(

@@ -282,6 +282,13 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "flow_run_change",
+        sa.Column("deployment_id", penstock.store.column_types.Id(), nullable=False),
+        sa.Column("hour", sa.BigInteger(), nullable=False),
+        sa.Column("state_type", sa.Text(), nullable=False),
+        sa.Column("runs", sa.Integer(), nullable=False),
+    )
+    op.create_table(
         "flow_run_count",
         sa.Column("dimension", sa.Text(), nullable=False),
         sa.Column("deployment_id", penstock.store.column_types.Id(), nullable=False),
