@@ -4,13 +4,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.sql.elements import literal_column
+from sqlalchemy import ColumnElement, bindparam, literal_column, select, update
 
+from penstock.store.column_types import Id
 from penstock.store.statements import Row, Statement
 from penstock.store.tables import flow_run
 from penstock.store.transaction import Transaction
 
+#: the lease by which a run holds a slot of its deployment; a flow may hold others by itself
+# As text: SQLAlchemy leaves the tables' names out of what SQLite returns, here columns need them.
+_LEASE_ID: ColumnElement[UUID] = literal_column(
+    "(SELECT concurrency_lease.id FROM concurrency_lease"
+    " JOIN concurrency_slot ON concurrency_slot.lease_id = concurrency_lease.id"
+    " JOIN deployment ON deployment.concurrency_limit_id = concurrency_slot.limit_id"
+    " WHERE concurrency_lease.holder_id = flow_run.id AND deployment.id = flow_run.deployment_id"
+    " AND concurrency_lease.holder_type = 'flow_run' LIMIT 1)",
+    type_=Id,
+)
 _RENEW = Statement(
     update(flow_run)
     .where(
@@ -18,7 +28,12 @@ _RENEW = Statement(
         flow_run.c.attempt_expires_at.is_not(None),
     )
     .values(attempt_expires_at=bindparam("until", type_=flow_run.c.attempt_expires_at.type))
-    .returning(flow_run.c.id, flow_run.c.state_type, flow_run.c.state_name)
+    .returning(
+        flow_run.c.id,
+        flow_run.c.state_type,
+        flow_run.c.state_name,
+        _LEASE_ID.label("lease_id"),
+    )
 )
 _SELECT_LOST = Statement(
     select(flow_run.c.id, flow_run.c.state_type, flow_run.c.attempt_id, flow_run.c.labels)

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from penstock.core import documents
+from penstock.store.concurrency_slots import forget_leases
 from penstock.store.flow_run_inputs import delete_flow_run_inputs
 from penstock.store.flow_runs import delete_flow_run
 from penstock.store.statements import Row
@@ -32,6 +33,7 @@ def delete_flow_run_part(tx: Transaction, id: UUID) -> bool | None:
     _delete_task_runs(tx, rows)
     if len(rows) == CHUNK:
         return False
+    forget_leases(tx, "flow_run", [id])
     return delete_flow_run(tx, id)
 
 
@@ -43,6 +45,7 @@ def _delete_task_runs(tx: Transaction, rows: list[Row]) -> None:
     if tags:
         side = task_run_tag.c
         tx.run(delete(task_run_tag).where(side.tag.in_(tags), side.task_run_id.in_(ids)))
+    forget_leases(tx, "task_run", ids)
     tx.run(delete(task_run).where(task_run.c.id.in_(ids)))
 
 
