@@ -11,6 +11,7 @@ from penstock.sdk.calls.deployments import *
 from penstock.sdk.calls.flow_run_inputs import *
 from penstock.sdk.calls.flow_runs import *
 from penstock.sdk.calls.flows import *
+from penstock.sdk.calls.saved_searches import *
 from penstock.sdk.calls.server import *
 from penstock.sdk.calls.states import *
 from penstock.sdk.calls.streams import *
