@@ -2,10 +2,12 @@
 
 from penstock.api.websockets.events_in import events_in
 from penstock.api.websockets.live import events_out, logs_out
+from penstock.api.websockets.worker_channel import connect_worker
 
 #: paths, whose parameters are texts (`/work_pools/{name}/...`), and what converses there
 SOCKETS = [
     ("/events/in", events_in),
     ("/events/out", events_out),
     ("/logs/out", logs_out),
+    ("/work_pools/{name}/workers/connect", connect_worker),
 ]

@@ -1,7 +1,8 @@
 """How every websocket begins, and how it ends when a client says what it may not (rest-v3 §6.1)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ MAX_REASON = 123
 
 POLICY_VIOLATION = 1008
 PROTOCOL_ERROR = 1002
+INTERNAL_ERROR = 1011
 
 
 class Refused(Exception):
@@ -27,19 +29,33 @@ class Refused(Exception):
         self.reason = reason.encode()[:MAX_REASON].decode(errors="ignore")
 
 
-async def converse(websocket: WebSocket, talk: Callable[[WebSocket], Awaitable[None]]) -> None:
-    """Let the client in, then `talk` with it; a Refused there closes with its code and reason."""
+async def converse(
+    websocket: WebSocket,
+    talk: Callable[[WebSocket], Awaitable[None]],
+    *,
+    unauthorized: str | None = None,
+) -> None:
+    """Let the client in, then `talk` with it; a Refused there closes with its code and reason.
+
+    `unauthorized` is the reason for whoever is not let in; else it says in words what is wrong.
+    """
+    with suppress(WebSocketDisconnect):
+        try:
+            if await _is_let_in(websocket, unauthorized):
+                await talk(websocket)
+        except Refused as e:
+            await websocket.close(e.code, e.reason)
+
+
+async def _is_let_in(websocket: WebSocket, unauthorized: str | None) -> bool:
     try:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
-            if not await _admit(websocket):
-                return
-        await talk(websocket)
+            return await _admit(websocket)
     except TimeoutError:
-        await websocket.close(POLICY_VIOLATION, "The handshake took too long")
+        why = "The handshake took too long"
+        raise Refused(POLICY_VIOLATION, unauthorized or why) from None
     except Refused as e:
-        await websocket.close(e.code, e.reason)
-    except WebSocketDisconnect:
-        pass
+        raise Refused(e.code, unauthorized or e.reason) from None
 
 
 async def _admit(websocket: WebSocket) -> bool:
@@ -69,13 +85,32 @@ def messages_of_handshake(websocket: WebSocket) -> int:
 
 async def receive(websocket: WebSocket, code: int) -> dict[str, Any]:
     """The next message, an object. Refused with that code when it is not one."""
-    message = await websocket.receive()
-    if message["type"] != "websocket.receive":
-        raise WebSocketDisconnect(message.get("code", 1000))
     try:
-        content = orjson.loads(message.get("text") or message.get("bytes") or b"")
+        content = orjson.loads(await receive_content(websocket))
     except orjson.JSONDecodeError:
         raise Refused(code, "The message is not JSON") from None
     if not isinstance(content, dict):
         raise Refused(code, "The message is not an object")
     return content
+
+
+async def receive_content(websocket: WebSocket) -> str | bytes:
+    """What the next message holds. WebSocketDisconnect when the client has left."""
+    message = await websocket.receive()
+    if message["type"] != "websocket.receive":
+        raise WebSocketDisconnect(message.get("code", 1000))
+    content: str | bytes = message.get("text") or message.get("bytes") or b""
+    return content
+
+
+async def until_one_ends(*works: Coroutine[Any, Any, None]) -> None:
+    """Do them side by side until one ends; its error is raised, the others are cancelled."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

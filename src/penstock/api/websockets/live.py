@@ -3,9 +3,7 @@
 After the handshake the client says what it wants (rest-v3 §6.3, 6.4).
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -13,10 +11,16 @@ from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from penstock.api.streams import streams
-from penstock.api.websockets.handshake import PROTOCOL_ERROR, Refused, converse, receive
+from penstock.api.websockets.handshake import (
+    PROTOCOL_ERROR,
+    Refused,
+    converse,
+    receive,
+    until_one_ends,
+)
 from penstock.contract.enums import EventOrder
 from penstock.contract.rest.events import EventFilter, EventOccurredFilter
 from penstock.contract.rest.logs import LogFilter
@@ -119,15 +123,7 @@ async def _forward(
     websocket: WebSocket, subscription: Subscription[dict[str, Any]], kind: str, sent: set[UUID]
 ) -> None:
     """Send what comes in until the client goes; what was `sent` before is not sent again."""
-    gone = asyncio.create_task(_until_gone(websocket))
-    sending = asyncio.create_task(_send_all(websocket, subscription, kind, sent))
-    try:
-        await asyncio.wait((gone, sending), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (gone, sending):
-            task.cancel()
-        with suppress(WebSocketDisconnect, asyncio.CancelledError):
-            await asyncio.gather(gone, sending)
+    await until_one_ends(_until_gone(websocket), _send_all(websocket, subscription, kind, sent))
 
 
 async def _send_all(
