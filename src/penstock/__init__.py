@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.sdk.client import AsyncClient, Client
-    from penstock.sdk.deployments import run_deployment
+    from penstock.sdk.deployments import arun_deployment, run_deployment
     from penstock.sdk.flows import Flow, flow
     from penstock.sdk.futures import TaskFuture
     from penstock.sdk.pauses import (
@@ -31,6 +31,7 @@ __all__ = [
     "__version__",
     "apause_flow_run",
     "aresume_flow_run",
+    "arun_deployment",
     "asuspend_flow_run",
     "flow",
     "get_run_logger",
@@ -52,6 +53,7 @@ _HOMES = {
     "TaskFuture": "futures",
     "apause_flow_run": "pauses",
     "aresume_flow_run": "pauses",
+    "arun_deployment": "deployments",
     "asuspend_flow_run": "pauses",
     "flow": "flows",
     "get_run_logger": "run_logs",

@@ -219,7 +219,7 @@ def test_a_flow_gives_the_results_of_returned_futures() -> None:
     assert returns() == {"all": [1, 1], "plain": 3}
 
 
-def test_a_flow_in_a_flow_is_a_run_of_its_own_that_names_its_parent(client: Client) -> None:
+def test_a_flow_in_a_flow_is_a_run_of_its_own_behind_a_task_run(client: Client) -> None:
     @flow(name="inner")
     def inner(x: int) -> int:
         return x + 1
@@ -230,9 +230,33 @@ def test_a_flow_in_a_flow_is_a_run_of_its_own_that_names_its_parent(client: Clie
 
     assert outer() == 5
     parent = only_run(client, "outer")
-    children = client.read_flow_runs(flows={"name": {"any_": ["inner"]}})
+    children = client.read_flow_runs(flow_runs={"parent_flow_run_id": {"any_": [str(parent.id)]}})
     assert len(children) == 2
-    assert {child.labels["penstock.parent_flow_run_id"] for child in children} == {str(parent.id)}
+    tasks = client.read_task_runs(flow_runs={"id": {"any_": [str(parent.id)]}})
+    assert {run.name for run in tasks} == {"inner-0", "inner-1"}
+    assert {run.id for run in tasks} == {child.parent_task_run_id for child in children}
+    for run in tasks:
+        assert (run.state_type, run.run_count) == ("COMPLETED", 1)
+        assert run.state is not None
+        assert run.state.state_details.child_flow_run_id in {child.id for child in children}
+        types = [state.type for state in client.read_task_run_states(run.id)]
+        assert types[-2:] == ["RUNNING", "COMPLETED"]
+
+
+def test_an_async_flow_in_an_async_flow_that_fails_shows_so(client: Client) -> None:
+    @flow(name="async-inner")
+    async def inner() -> None:
+        raise ValueError("no luck")
+
+    @flow(name="async-outer")
+    async def outer() -> str:
+        state: Any = await inner(return_state=True)  # type: ignore[call-arg,func-returns-value]
+        return str(state.name)
+
+    assert asyncio.run(outer()) == "Failed"
+    parent = only_run(client, "async-outer")
+    [run] = client.read_task_runs(flow_runs={"id": {"any_": [str(parent.id)]}})
+    assert (run.state_type, run.state.message) == ("FAILED", "ValueError: no luck")  # type: ignore[union-attr]
 
 
 def test_log_lines_and_prints_are_stored_with_their_run(client: Client) -> None:

@@ -1,5 +1,6 @@
 """Flows found by their entrypoint, executed for existing runs, deployed and run as deployments."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penstock import Client, flow, run_deployment
+from penstock import Client, arun_deployment, flow, run_deployment
 from penstock.sdk.deployments import locate
 from penstock.sdk.entrypoints import load_flow
 from penstock.sdk.errors import EntrypointError
@@ -232,3 +233,38 @@ def test_run_deployment_waits_until_the_run_has_ended(client: Client, folder: Pa
 def test_a_deployment_is_named_by_flow_and_name(client: Client) -> None:
     with pytest.raises(ValueError, match="write flow/deployment"):
         run_deployment("hello")
+
+
+def test_a_deployments_run_in_a_flow_is_a_subflow_unless_told_otherwise(
+    client: Client, folder: Path
+) -> None:
+    loaded = load_flow("flows.py:hello", folder)
+    loaded.deploy("called", client=client)
+    name = f"calls-{uuid.uuid4()}"
+
+    @flow(name=name)
+    def calls_it(as_subflow: bool) -> Any:
+        return run_deployment(
+            f"{loaded.name}/called",
+            parameters={"who": "you"},
+            timeout_seconds=0,
+            as_subflow=as_subflow,
+        )
+
+    child = calls_it(True)
+    [parent] = client.read_flow_runs(flows={"name": {"any_": [name]}})
+    [task_run] = client.read_task_runs(flow_runs={"id": {"any_": [str(parent.id)]}})
+    assert child.parent_task_run_id == task_run.id
+    assert task_run.state_type == "SCHEDULED"
+    client.set_flow_run_state(child.id, "CANCELLED")
+    assert client.read_task_run(task_run.id).state_type == "CANCELLED"
+    assert calls_it(False).parent_task_run_id is None
+
+
+def test_an_async_program_runs_a_deployment(client: Client, folder: Path) -> None:
+    loaded = load_flow("flows.py:hello", folder)
+    loaded.deploy("awaited", client=client)
+    run = asyncio.run(
+        arun_deployment(f"{loaded.name}/awaited", parameters={"who": "you"}, timeout_seconds=0.2)
+    )
+    assert run.state_type == "SCHEDULED"

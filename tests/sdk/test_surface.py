@@ -15,6 +15,7 @@ EXPORTED = [
     "__version__",
     "apause_flow_run",
     "aresume_flow_run",
+    "arun_deployment",
     "asuspend_flow_run",
     "flow",
     "get_run_logger",

@@ -13,6 +13,7 @@ from penstock.core.decisions import Decision
 from penstock.core.errors import NotFound
 from penstock.core.flow_run_rules import decide_flow_run_state
 from penstock.core.states import State, StateType, make_state
+from penstock.operations.parent_task_runs import follow_subflow
 from penstock.operations.run_slots import (
     deployment_slots,
     move_slots,
@@ -158,7 +159,10 @@ def propose_state(
         _decide_and_write, tx, row, proposed=proposed, now=now, force=force, attempt=attempt
     )
     if not needs_slots(row, facts, proposed):
-        return decide(facts)
+        if row.parent_task_run_id is None:
+            return decide(facts)
+        with tx.whole():
+            return decide(facts)
     with tx.whole():
         return decide(with_slot_facts(tx, row, facts, proposed))
 
@@ -184,6 +188,8 @@ def _decide_and_write(
         tx, row.id, row.state_id, changed, state_values(outcome.state, row.id), told
     )
     move_slots(tx, row.id, facts, outcome, now)
+    if row.parent_task_run_id is not None:
+        follow_subflow(tx, row.parent_task_run_id, row.id, outcome.state, now)
     return _answer(outcome.decision, outcome.state, row), True
 
 

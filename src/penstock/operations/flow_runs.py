@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -24,6 +25,7 @@ from penstock.operations.deployment_facts import (
 )
 from penstock.operations.flow_run_states import column_changes, proposed_state, state_event
 from penstock.operations.hydration import hydrated_parameters
+from penstock.operations.parent_task_runs import follow_subflow
 from penstock.store.flow_runs import (
     NEW_SCHEDULED_RUN,
     flow_run_shape,
@@ -272,8 +274,12 @@ def create_flow_run(tx: Transaction, prepared: PreparedRun) -> tuple[dict[str, A
     values = RunValues(**run)
     told = state_event(values, state, None, run["run_count"])
     row = state_values(state, run["id"])
+    parent = run["parent_task_run_id"]
     try:
-        new = insert_flow_run(tx, run, row, prepared.tags, told, prepared.revision)
+        with nullcontext() if parent is None else tx.whole():
+            new = insert_flow_run(tx, run, row, prepared.tags, told, prepared.revision)
+            if new and parent is not None:
+                follow_subflow(tx, parent, run["id"], state, prepared.now)
     except Stale:
         forget(tx, run["deployment_id"])
         raise

@@ -14,8 +14,10 @@ from uuid import UUID
 from penstock.sdk.connection import shared_client
 from penstock.sdk.context import current_flow_run
 from penstock.sdk.errors import EntrypointError
-from penstock.sdk.flow_engine import PARENT_LABEL, flow_id
+from penstock.sdk.flow_engine import flow_id
 from penstock.sdk.states import FINAL_TYPES
+from penstock.sdk.steps import Do, Sleep, Steps, run_awaiting, run_blocking
+from penstock.sdk.subflows import parent_task_run_id
 
 if TYPE_CHECKING:
     from penstock.contract.rest.flow_runs import FlowRunResponse
@@ -135,27 +137,88 @@ def run_deployment(
     scheduled_start_time: datetime | None = None,
     job_variables: Mapping[str, Any] | None = None,
     work_queue_name: str | None = None,
+    as_subflow: bool = True,
     client: Client | None = None,
 ) -> FlowRunResponse:
     """Creates a run of the deployment `flow/deployment` (or id), waits for its end and gives it.
 
     After `timeout_seconds` gives the run as it is then; 0 does not wait. `poll_interval` is the
-    longest time in seconds between two looks.
+    longest time in seconds between two looks. In a flow the run is a subflow: a task run stands
+    for it, and when the flow run is cancelled so is it; `as_subflow=False` makes it a run of its
+    own.
     """
-    client = client or shared_client()
-    parent = current_flow_run.get()
-    run_id = client.create_flow_run(
-        deployment_id=_deployment_id(client, name),
-        parameters=parameters,
-        flow_run_name=flow_run_name,
-        scheduled_start_time=scheduled_start_time,
-        idempotency_key=idempotency_key,
-        tags=tags,
-        job_variables=job_variables,
-        work_queue_name=work_queue_name,
-        labels={PARENT_LABEL: parent.id} if parent else None,
+    fields: dict[str, Any] = {
+        "parameters": parameters,
+        "flow_run_name": flow_run_name,
+        "scheduled_start_time": scheduled_start_time,
+        "idempotency_key": idempotency_key,
+        "tags": tags,
+        "job_variables": job_variables,
+        "work_queue_name": work_queue_name,
+    }
+    steps = _run_deployment_steps(
+        name, fields, as_subflow, timeout_seconds, poll_interval, client or shared_client()
     )
-    return wait_for_flow_run(client, run_id, timeout_seconds, poll_interval)
+    return run_blocking(steps)
+
+
+async def arun_deployment(
+    name: str | UUID,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    timeout_seconds: float | None = None,
+    poll_interval: float = 2.0,
+    flow_run_name: str | None = None,
+    tags: Sequence[str] | None = None,
+    idempotency_key: str | None = None,
+    scheduled_start_time: datetime | None = None,
+    job_variables: Mapping[str, Any] | None = None,
+    work_queue_name: str | None = None,
+    as_subflow: bool = True,
+    client: Client | None = None,
+) -> FlowRunResponse:
+    """As `run_deployment`, for async flows and programs; `client` is a blocking one."""
+    import asyncio
+
+    fields: dict[str, Any] = {
+        "parameters": parameters,
+        "flow_run_name": flow_run_name,
+        "scheduled_start_time": scheduled_start_time,
+        "idempotency_key": idempotency_key,
+        "tags": tags,
+        "job_variables": job_variables,
+        "work_queue_name": work_queue_name,
+    }
+    shared = client if client is not None else await asyncio.to_thread(shared_client)
+    steps = _run_deployment_steps(name, fields, as_subflow, timeout_seconds, poll_interval, shared)
+    return await run_awaiting(steps)
+
+
+def _run_deployment_steps(
+    name: str | UUID,
+    fields: dict[str, Any],
+    as_subflow: bool,
+    timeout_seconds: float | None,
+    poll_interval: float,
+    client: Client,
+) -> Steps[FlowRunResponse]:
+    def create() -> UUID:
+        deployment_id = _deployment_id(client, name)
+        parent = None
+        if as_subflow and current_flow_run.get() is not None:
+            parent = parent_task_run_id(_subflow_name(client, name))
+        return client.create_flow_run(
+            deployment_id=deployment_id, parent_task_run_id=parent, **fields
+        )
+
+    run_id = yield Do(create)
+    return (yield from _wait_steps(client, run_id, timeout_seconds, poll_interval))
+
+
+def _subflow_name(client: Client, name: str | UUID) -> str:
+    if isinstance(name, str):
+        return name.partition("/")[0]
+    return client.read_flow(client.read_deployment(name).flow_id).name
 
 
 def wait_for_flow_run(
@@ -165,14 +228,20 @@ def wait_for_flow_run(
     poll_interval: float = 2.0,
 ) -> FlowRunResponse:
     """The run when it has ended, or as it is after `timeout_seconds`."""
+    return run_blocking(_wait_steps(client, flow_run_id, timeout_seconds, poll_interval))
+
+
+def _wait_steps(
+    client: Client, flow_run_id: UUID, timeout_seconds: float | None, poll_interval: float
+) -> Steps[FlowRunResponse]:
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     pause = min(FIRST_POLL_SECONDS, poll_interval)
     while True:
-        run = client.read_flow_run(flow_run_id)
+        run: FlowRunResponse = yield Do(lambda: client.read_flow_run(flow_run_id))
         left = None if deadline is None else deadline - time.monotonic()
         if run.state_type in FINAL_TYPES or (left is not None and left <= 0):
             return run
-        time.sleep(pause if left is None else min(pause, left))
+        yield Sleep(pause if left is None else min(pause, left))
         pause = min(pause * 1.5, poll_interval)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from penstock.sdk import calls
 from penstock.sdk.attempts import renewer
-from penstock.sdk.context import current_flow_run
 from penstock.sdk.errors import (
     Conflict,
     PauseTimedOut,
@@ -32,6 +31,7 @@ from penstock.sdk.states import (
     state_from_wire,
 )
 from penstock.sdk.steps import Do, Outcome, RunBody, Sleep, Steps
+from penstock.sdk.subflows import parent_task_run_id
 
 if TYPE_CHECKING:
     from penstock.sdk.client import Client
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 #: ids of flows by server and name: a flow is not created again for each of its runs
 _flow_ids: dict[tuple[str, str], str] = {}
-
-PARENT_LABEL = "penstock.parent_flow_run_id"
 
 
 def flow_run_steps(run: LiveFlowRun) -> Steps[State]:
@@ -68,14 +66,13 @@ def flow_run_steps(run: LiveFlowRun) -> Steps[State]:
 
 def _create(run: LiveFlowRun) -> None:
     flow, client = run.flow, run.client
-    parent = current_flow_run.get()
     body: dict[str, Any] = {
         "parameters": recordable(run.parameters),
         "state": PENDING.to_body(),
         "tags": flow.tags,
         "flow_version": flow.version,
         "flow_run_name": flow.name_run(run.parameters),
-        "labels": {PARENT_LABEL: parent.id} if parent else None,
+        "parent_task_run_id": parent_task_run_id(flow.name),
         "empirical_policy": flow.policy(),
     }
     known = (client.api_url, flow.name) in _flow_ids

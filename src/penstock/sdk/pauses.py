@@ -94,7 +94,7 @@ async def asuspend_flow_run(
     if flow_run_id is not None:
         import asyncio
 
-        other = client or await asyncio.to_thread(shared_client)
+        other = client if client is not None else await asyncio.to_thread(shared_client)
         await asyncio.to_thread(_suspend_other, other, flow_run_id, timeout_seconds)
         return None
     request = _Request("Suspended", wait_for_input, timeout_seconds, key, description)
