@@ -18,10 +18,10 @@ from penstock.contract.rest import filters as wire
 from penstock.store.column_types import EPOCH
 from penstock.store.filters import Condition, plain
 from penstock.store.statements import Statement
-from penstock.store.tables import flow_run, flow_run_change, flow_run_count
+from penstock.store.tables import flow_run_change, flow_run_count
 from penstock.store.transaction import Transaction
 
-_HOUR = timedelta(hours=1)
+_HOUR, _TICK = timedelta(hours=1), timedelta(microseconds=1)
 _STATES, _DEPLOYMENTS, _HOURS = "state", "deployment", "hour"
 
 
@@ -33,8 +33,8 @@ class Countable(NamedTuple):
     deployments: Sequence[UUID] | None = None
     #: whole hours since 1970, the second one excluded; None: without an end on that side
     hours: tuple[int | None, int | None] | None = None
-    #: what the filter asks for outside those hours: runs of it that fulfil any of these
-    rest: Sequence[Condition] = ()
+    #: the filters of the runs before and after those hours
+    rest: Sequence[wire.FlowRunFilter] = ()
 
 
 # ------------------------------------------------------------------ keeping the counts
@@ -210,7 +210,7 @@ def countable(filter: wire.FlowRunFilter | None) -> Countable | None:
         return found
     if found.deployments is not None:
         return None
-    return _by_whole_hours(found, expected.after_, expected.before_)
+    return _by_whole_hours(found, filter, expected)
 
 
 def _is_plain(part: Any, criterion: str) -> bool:
@@ -222,17 +222,25 @@ def _is_plain(part: Any, criterion: str) -> bool:
 
 
 def _by_whole_hours(
-    found: Countable, after: datetime | None, before: datetime | None
+    found: Countable,
+    filter: wire.FlowRunFilter,
+    expected: wire.FlowRunFilterExpectedStartTime,
 ) -> Countable | None:
-    expected = flow_run.c.expected_start_time
+    after, before = expected.after_, expected.before_
     first = end = None
     rest = []
+
+    def between(since: datetime, until: datetime) -> wire.FlowRunFilter:
+        times = expected.model_copy(update={"after_": since, "before_": until})
+        return filter.model_copy(update={"expected_start_time": times})
+
     if after is not None:
         first = -((EPOCH - after) // _HOUR)
-        rest.append(expected < EPOCH + first * _HOUR)
+        if EPOCH + first * _HOUR > after:
+            rest.append(between(after, EPOCH + first * _HOUR - _TICK))
     if before is not None:
         end = (before - EPOCH) // _HOUR
-        rest.append(expected >= EPOCH + end * _HOUR)
+        rest.append(between(EPOCH + end * _HOUR, before))
     # Before 1970 the engines do not agree on which hour it is.
     first_is_known = first is None or first >= 0
     if not first_is_known or (end is not None and end <= (first or 0)):

@@ -43,7 +43,12 @@ _ORDERED_BY = {
 }
 #: states in which a run may not have started yet
 _NOT_STARTED = (StateType.SCHEDULED, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING)
-_BY_STATE = {"ix_flow_run_state_type", "ix_flow_run_deployment_id", "ix_flow_run_flow_id"}
+_BY_STATE = {
+    "ix_flow_run_state_type",
+    "ix_flow_run_unusual_name",
+    "ix_flow_run_deployment_id",
+    "ix_flow_run_flow_id",
+}
 
 
 def page_flow_runs(
@@ -68,12 +73,14 @@ def count_flow_runs(tx: Transaction, scope: Scope) -> int:
     counted = countable(scope.flow_runs) if alone else None
     if counted is None:
         return _count(tx, scope)
-    return sum_counts(tx, counted) + sum(_count(tx, scope, rest) for rest in counted.rest)
+    return sum_counts(tx, counted) + sum(
+        _count(tx, scope._replace(flow_runs=rest)) for rest in counted.rest
+    )
 
 
-def _count(tx: Transaction, scope: Scope, *more: Condition) -> int:
+def _count(tx: Transaction, scope: Scope) -> int:
     query = select(func.count().label("runs")).select_from(flow_run)
-    return int(tx.value(query.where(*_collected(tx, scope), *more)))
+    return int(tx.value(query.where(*_collected(tx, scope))))
 
 
 def average_lateness(tx: Transaction, scope: Scope, now: datetime) -> float | None:

@@ -40,6 +40,7 @@ from penstock.store.table_parts import (
 )
 
 __all__ = [
+    "UNUSUAL_NAME",
     "WORKSPACE",
     "metadata",
     "api_key",
@@ -173,6 +174,12 @@ deployment_schedule = Table(
     UniqueConstraint("deployment_id", "slug"),
 )
 
+#: no state has the name of its type
+UNUSUAL_NAME = (
+    "state_name NOT IN ('Scheduled', 'Pending', 'Running', 'Completed', 'Failed', 'Cancelled', "
+    "'Crashed', 'Paused', 'Cancelling')"
+)
+
 flow_run = Table(
     "flow_run",
     metadata,
@@ -225,7 +232,15 @@ flow_run = Table(
     Index("ix_flow_run_flow_id", "flow_id", "expected_start_time"),
     Index("ix_flow_run_state_type", "state_type", "expected_start_time"),
 )
-partial_index("ix_flow_run_start_time", flow_run, "start_time IS NOT NULL", "start_time", "id")
+# With the state type, so that a list of failed runs need not look at the others.
+partial_index(
+    "ix_flow_run_start_time",
+    flow_run,
+    "start_time IS NOT NULL",
+    "start_time",
+    "id",
+    "state_type",
+)
 partial_index("ix_flow_run_end_time", flow_run, "end_time IS NOT NULL", "end_time", "id")
 partial_index("ix_flow_run_cancelled", flow_run, "state_type = 'CANCELLED'", "end_time")
 partial_index(
@@ -260,6 +275,14 @@ partial_index(
     "state_type IN ('PENDING', 'RUNNING', 'CANCELLING')",
     "work_queue_id",
     "state_type",
+)
+# Lists of runs in a state of an unusual name, such as Late. The usual names cost nothing.
+partial_index(
+    "ix_flow_run_unusual_name",
+    flow_run,
+    UNUSUAL_NAME,
+    "state_name",
+    "expected_start_time",
 )
 partial_index("ix_flow_run_attempt_id", flow_run, "attempt_id IS NOT NULL", "attempt_id")
 partial_index(

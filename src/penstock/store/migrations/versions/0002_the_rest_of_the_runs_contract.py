@@ -11,6 +11,11 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+UNUSUAL_NAME = (
+    "state_name NOT IN ('Scheduled', 'Pending', 'Running', 'Completed', 'Failed', 'Cancelled', "
+    "'Crashed', 'Paused', 'Cancelling')"
+)
+
 
 def upgrade() -> None:
     """Apply."""
@@ -272,6 +277,21 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("state_type = 'CANCELLED'"),
             postgresql_where=sa.text("state_type = 'CANCELLED'"),
+        )
+        batch_op.drop_index("ix_flow_run_start_time")
+        batch_op.create_index(
+            "ix_flow_run_start_time",
+            ["start_time", "id", "state_type"],
+            unique=False,
+            sqlite_where=sa.text("start_time IS NOT NULL"),
+            postgresql_where=sa.text("start_time IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_flow_run_unusual_name",
+            ["state_name", "expected_start_time"],
+            unique=False,
+            sqlite_where=sa.text(UNUSUAL_NAME),
+            postgresql_where=sa.text(UNUSUAL_NAME),
         )
         batch_op.create_index(
             "ix_flow_run_due_of_deployment",
