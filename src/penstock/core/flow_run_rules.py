@@ -326,8 +326,9 @@ FLOW_RUN_RULES: list[tuple[Collection[StateType], Collection[StateType], Rule]] 
     ({SCHEDULED, PAUSED}, {CANCELLING}, cancel_at_once_what_no_process_executes),
     ({PENDING, CANCELLING, RUNNING, CANCELLED}, {PENDING}, one_taker),
     ({PENDING}, {RUNNING}, a_slot_that_was_lost_is_taken_again),
-    (_ANY - EXECUTED, {PENDING}, pool_and_queue_have_room),
-    (_ANY - EXECUTED, {PENDING}, a_slot_of_the_deployment_is_taken),
+    # a paused run cannot be taken anyway, so it shall not wait for a slot either
+    (_ANY - EXECUTED - {PAUSED}, {PENDING}, pool_and_queue_have_room),
+    (_ANY - EXECUTED - {PAUSED}, {PENDING}, a_slot_of_the_deployment_is_taken),
     (_ANY, {SCHEDULED}, only_scheduled_runs_get_late),
     ({SCHEDULED}, {SCHEDULED}, late_runs_are_cancelled_where_new_ones_are),
     ({PENDING, RUNNING, PAUSED}, {SCHEDULED}, what_leaves_its_process_is_for_anybody),
