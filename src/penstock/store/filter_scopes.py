@@ -7,15 +7,17 @@ the runs of no deployment.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, exists, literal_column, select
+from sqlalchemy import Select, and_, exists, literal_column, select, text
 
-from penstock.contract.enums import Operator
+from penstock.contract.enums import Operator, StateType
 from penstock.contract.rest import filters as wire
 from penstock.contract.rest.wire import WireModel
 from penstock.core.errors import InvalidInput
+from penstock.core.states import default_name
 from penstock.store.filters import (
     Condition,
     among,
+    artifact_condition,
     deployment_condition,
     flow_condition,
     flow_run_condition,
@@ -28,6 +30,8 @@ from penstock.store.filters import (
     work_queue_condition,
 )
 from penstock.store.tables import (
+    UNUSUAL_NAME,
+    artifact,
     deployment,
     flow,
     flow_run,
@@ -37,6 +41,8 @@ from penstock.store.tables import (
     work_queue,
 )
 
+#: states that have the name of their type
+USUAL_NAMES = {default_name(type) for type in StateType}
 #: values of all lists of one body together; a statement of SQLite takes 32,766
 MAX_VALUES = 30_000
 
@@ -52,8 +58,9 @@ class Scope(NamedTuple):
     work_queues: wire.WorkQueueFilter | None = None
 
 
-def scope_of(body: wire.RunFilters) -> Scope:
-    """The filters of a body. Raises InvalidInput when they list more values than a query takes."""
+def scope_of(body: wire.RunFilters, own: WireModel | None = None) -> Scope:
+    """The filters of a body. Raises InvalidInput when they list more values than a query takes,
+    together with its `own` filter, which is of none of the scope's resources."""
     queues = getattr(body, "work_pool_queues", None) or getattr(body, "work_queues", None)
     scope = Scope(
         body.flows,
@@ -63,7 +70,7 @@ def scope_of(body: wire.RunFilters) -> Scope:
         getattr(body, "work_pools", None),
         queues,
     )
-    values = sum(_values(f) for f in scope if f is not None)
+    values = sum(_values(f) for f in (*scope, own) if f is not None)
     if values > MAX_VALUES:
         raise InvalidInput(f"The filters list {values} values together, more than {MAX_VALUES}")
     return scope
@@ -173,6 +180,21 @@ def deployment_conditions(scope: Scope) -> list[Condition]:
     return [c for c in found if c is not None]
 
 
+def artifact_conditions(
+    scope: Scope, filter: wire.ArtifactFilter | wire.ArtifactCollectionFilter | None
+) -> list[Condition]:
+    """What an artifact must fulfil; with a collection's filter, the newest one of a key."""
+    found = [artifact_condition(filter)]
+    of_run = scope._replace(task_runs=None)
+    if any(part is not None for part in of_run):
+        runs = select(flow_run.c.id).where(flow_run.c.id == artifact.c.flow_run_id)
+        found.append(_has(runs.where(*flow_run_conditions(of_run)), artifact))
+    if scope.task_runs is not None:
+        tasks = select(task_run.c.id).where(task_run.c.id == artifact.c.task_run_id)
+        found.append(_has(_where(tasks, task_run_condition(scope.task_runs)), artifact))
+    return [c for c in found if c is not None]
+
+
 # ------------------------------------------------------------------ where to start looking
 
 PRIMARY_KEY = "sqlite_autoindex_flow_run_1"
@@ -252,6 +274,11 @@ def _starts_of_kinds(filter: wire.FlowRunFilter) -> list[Start]:
     if state is not None and state.type is not None and _all(state) and state.type.any_ is not None:
         types = [str(t) for t in state.type.any_]
         starts.append(_counted("ix_flow_run_state_type", among(run.state_type, types), types))
+    if state is not None and state.name is not None and _all(state) and state.name.any_:
+        names = [str(n) for n in state.name.any_]
+        if not set(names) & USUAL_NAMES:
+            unusual = and_(text(UNUSUAL_NAME), among(run.state_name, names))
+            starts.append(_counted("ix_flow_run_unusual_name", unusual, names))
     if tags is not None and _all(tags) and (tags.all_ or tags.any_):
         side = flow_run_tag.c.flow_run_id
         holders = tagged(side, tags.all_ or tags.any_ or [], all_of=bool(tags.all_))

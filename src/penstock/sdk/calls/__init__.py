@@ -5,7 +5,9 @@ left out (or None, where the operation creates something) are not sent: the serv
 """
 
 # ruff: noqa: F403 - the operations of all resources under one name
+from penstock.sdk.calls.artifacts import *
 from penstock.sdk.calls.automations import *
+from penstock.sdk.calls.blocks import *
 from penstock.sdk.calls.concurrency_limits import *
 from penstock.sdk.calls.deployments import *
 from penstock.sdk.calls.flow_run_inputs import *
