@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         suspend_flow_run,
     )
     from penstock.sdk.run_logs import get_run_logger
+    from penstock.sdk.serving import serve
     from penstock.sdk.states import State
     from penstock.sdk.tasks import Task, task, unmapped
 
@@ -38,6 +39,7 @@ __all__ = [
     "pause_flow_run",
     "resume_flow_run",
     "run_deployment",
+    "serve",
     "suspend_flow_run",
     "task",
     "unmapped",
@@ -60,6 +62,7 @@ _HOMES = {
     "pause_flow_run": "pauses",
     "resume_flow_run": "pauses",
     "run_deployment": "deployments",
+    "serve": "serving",
     "suspend_flow_run": "pauses",
     "task": "tasks",
     "unmapped": "tasks",

@@ -22,6 +22,7 @@ EXPORTED = [
     "pause_flow_run",
     "resume_flow_run",
     "run_deployment",
+    "serve",
     "suspend_flow_run",
     "task",
     "unmapped",

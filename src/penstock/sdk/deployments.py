@@ -36,9 +36,11 @@ def deploy(
     parameters: Mapping[str, Any] | None = None,
     cron: str | None = None,
     interval: float | timedelta | None = None,
+    rrule: str | None = None,
     timezone: str | None = None,
     schedules: Sequence[Mapping[str, Any]] | None = None,
     tags: Sequence[str] | None = None,
+    labels: Mapping[str, Any] | None = None,
     description: str | None = None,
     version: str | None = None,
     job_variables: Mapping[str, Any] | None = None,
@@ -51,8 +53,9 @@ def deploy(
     """Creates the deployment `flow.name/name`, or replaces it, and gives its id.
 
     A worker finds the code in `path` (the folder of the flow's file by default) on its own
-    machine. `interval` is a timedelta or seconds; `schedules` takes the wire's schedule objects,
-    for more than one. Raises EntrypointError when the flow is not at the top of a file.
+    machine. `interval` is a timedelta or seconds, `rrule` a recurrence rule (RFC 5545);
+    `schedules` takes the wire's schedule objects, for more than one. Runs inherit the `labels`.
+    Raises EntrypointError when the flow is not at the top of a file.
     """
     folder, entrypoint = locate(flow, path)
     fields: dict[str, Any] = {
@@ -60,6 +63,7 @@ def deploy(
         "work_queue_name": work_queue_name,
         "parameters": parameters,
         "tags": tags if tags is not None else flow.tags,
+        "labels": labels,
         "description": description or flow.description,
         "version": version or flow.version,
         "job_variables": job_variables,
@@ -74,7 +78,7 @@ def deploy(
         paused=paused,
         enforce_parameter_schema=enforce_parameter_schema,
         parameter_openapi_schema=flow.parameter_schema(),
-        schedules=_schedules(cron, interval, timezone, schedules),
+        schedules=_schedules(cron, interval, rrule, timezone, schedules),
         **{key: value for key, value in fields.items() if value is not None},
     )
 
@@ -82,18 +86,19 @@ def deploy(
 def _schedules(
     cron: str | None,
     interval: float | timedelta | None,
+    rrule: str | None,
     timezone: str | None,
     schedules: Sequence[Mapping[str, Any]] | None,
 ) -> list[dict[str, Any]]:
-    if sum(given is not None for given in (cron, interval, schedules)) > 1:
-        raise ValueError("give one of cron, interval and schedules")
+    if sum(given is not None for given in (cron, interval, rrule, schedules)) > 1:
+        raise ValueError("give one of cron, interval, rrule and schedules")
     if schedules is not None:
         return [
             dict(entry) if "schedule" in entry else {"schedule": dict(entry)} for entry in schedules
         ]
-    if cron is None and interval is None:
+    if cron is None and interval is None and rrule is None:
         return []
-    schedule: dict[str, Any] = {"cron": cron}
+    schedule: dict[str, Any] = {"cron": cron} if rrule is None else {"rrule": rrule}
     if interval is not None:
         seconds = interval.total_seconds() if isinstance(interval, timedelta) else interval
         schedule = {"interval": seconds}

@@ -16,6 +16,7 @@ from penstock.sdk.task_runs import short_name
 
 if TYPE_CHECKING:
     from penstock.sdk.client import Client
+    from penstock.sdk.serving import FlowDeployment
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -135,6 +136,35 @@ class Flow(Generic[P, R]):
         from penstock.sdk.deployments import deploy
 
         return deploy(self, name, client=client, **options)
+
+    def to_deployment(self, name: str | None = None, **options: Any) -> FlowDeployment:
+        """A deployment for `serve`, not made yet; the options are those of `deploy`, no pool.
+
+        Without a name it is called like the flow's file.
+        """
+        from penstock.sdk.serving import to_deployment
+
+        made: FlowDeployment = to_deployment(self, name, options)
+        return made
+
+    def serve(
+        self,
+        name: str | None = None,
+        *,
+        limit: int = 100,
+        pause_on_shutdown: bool = True,
+        client: Client | None = None,
+        **options: Any,
+    ) -> None:
+        """Makes a deployment of this flow and executes its runs here until SIGINT or SIGTERM.
+
+        The options are those of `deploy` (`cron`, `interval`, `rrule`, `schedules`, `parameters`,
+        `tags`, ...), no work pool. For the rest see `penstock.serve`.
+        """
+        from penstock.sdk.serving import serve
+
+        deployment = self.to_deployment(name, **options)
+        serve(deployment, limit=limit, pause_on_shutdown=pause_on_shutdown, client=client)
 
 
 @overload

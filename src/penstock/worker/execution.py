@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from penstock.contract.enums import SetStateStatus
 from penstock.sdk.client import Client
 from penstock.sdk.errors import ApiError, PenstockError, Unavailable
 from penstock.worker.contact import ServerContact
-from penstock.worker.job import Job, Surroundings, make_job
+from penstock.worker.job import PROCESS_JOB_TEMPLATE, Job, Surroundings, make_job
 from penstock.worker.outcome import Ending, describe_exit, final_state, is_terminal
 from penstock.worker.output import OutputPump
 from penstock.worker.process import NotForked, RunProcess
@@ -44,7 +44,8 @@ class Equipment:
     templates: Templates
     output: OutputPump
     surroundings: Surroundings
-    pool: str
+    #: None for a worker that serves deployments without a pool
+    pool: str | None
     grace_seconds: float
 
 
@@ -97,14 +98,20 @@ class Execution:
             raise ValueError("it has no deployment, so that its code cannot be found")
         deployment_id = self._flow_run.deployment_id
         deployment = self._patiently(lambda: client.read_deployment(deployment_id))
-        pool = self._patiently(lambda: client.read_work_pool(self._tools.pool))
         return make_job(
             self._flow_run,
             deployment,
-            pool.base_job_template or {},
+            self._job_template(),
             self.attempt_id,
             self._tools.surroundings,
         )
+
+    def _job_template(self) -> Mapping[str, Any]:
+        name = self._tools.pool
+        if name is None:
+            return PROCESS_JOB_TEMPLATE
+        pool = self._patiently(lambda: self._tools.client.read_work_pool(name))
+        return pool.base_job_template or {}
 
     def _start(self, job: Job) -> threading.Event | None:
         """Start the process; the event is set when all its output has been shown."""

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from threading import Event
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("penstock.worker")
 
 _LONG_POLL_SECONDS = 30.0
-#: Between polls that bring nothing, when the server does not let them wait.
 _POLL_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.1
 _QUICK_SECONDS = 1.0
@@ -50,8 +49,12 @@ class _Stop(Exception):
 class Worker:
     """A process worker, for one call of `run`."""
 
-    def __init__(self, options: WorkerOptions) -> None:
+    #: Between polls that bring nothing, when the server does not let them wait.
+    longest_pause_seconds = 10.0
+
+    def __init__(self, options: WorkerOptions, api_url: str | None = None) -> None:
         self._options = options
+        self._api_url = api_url
         self.name = options.name or f"process-{socket.gethostname()}-{uuid4().hex[:6]}"
         self._slots = Slots(options.limit)
         self._contact = ServerContact()
@@ -69,8 +72,8 @@ class Worker:
         }
         fork_server = ForkServer()
         try:
-            with Client() as client, Client(client.api_url) as polling:
-                _ensure_pool(client, self._options)
+            with Client(self._api_url) as client, Client(client.api_url) as polling:
+                self._begin(client)
                 fork_server.forker()
                 self._work(client, polling, fork_server)
         finally:
@@ -94,21 +97,24 @@ class Worker:
             templates=Templates(fork_server, self._options.warm_flows),
             output=OutputPump(),
             surroundings=Surroundings(dict(os.environ), client.api_url),
-            pool=self._options.pool,
+            pool=self._options.pool or None,
             grace_seconds=self._options.grace_seconds,
         )
         listener = CancellationListener(client, self._cancel)
         listener.start()
-        every(HEARTBEAT_SECONDS, lambda: self._heartbeat(client), self._stopped, "heartbeat")
+        heartbeat = self._heartbeat_action(client)
+        if heartbeat is not None:
+            every(HEARTBEAT_SECONDS, heartbeat, self._stopped, "heartbeat")
         every(
             RENEWAL_SECONDS,
             lambda: renew_attempts(client, self._contact, self._slots),
             self._stopped,
             "renewal",
         )
-        _logger.info("worker '%s' waits for runs of pool '%s'", self.name, self._options.pool)
+        self._announce()
         with suppress(_Stop):
             self._take_runs(polling, equipment)
+        self._stop_taking(client)
         self._drain()
         listener.stop()
         self._stopped.set()  # Before the client is closed: no heartbeat may follow.
@@ -126,7 +132,7 @@ class Worker:
             # No server that waits, no run that could be taken, or no server.
             with self._interruptible():
                 time.sleep(pause)
-            pause = min(2 * pause, _POLL_SECONDS)
+            pause = min(2 * pause, self.longest_pause_seconds)
 
     def _poll(self, polling: Client) -> "list[FlowRun] | None":
         """Runs that are due, as many as there are free slots; None when the poll failed."""
@@ -135,18 +141,12 @@ class Worker:
                 free = 0
                 while free == 0:
                     free = self._slots.wait_for_free(_POLL_SECONDS)
-                found = polling.get_scheduled_flow_runs(
-                    self._options.pool,
-                    work_queue_names=list(self._options.queues) or None,
-                    scheduled_before=datetime.now(UTC),
-                    limit=min(free, 200),
-                    wait_seconds=_LONG_POLL_SECONDS,
-                )
+                found = list(self._find_due(polling, free))
         except PenstockError as error:
             self._contact.failed(error)
             return None
         self._contact.succeeded()
-        return [entry.flow_run for entry in found]
+        return found
 
     def _take(self, run: "FlowRun", equipment: Equipment) -> bool:
         """Make the run ours and execute it, unless another worker was faster."""
@@ -178,6 +178,32 @@ class Worker:
         execution = self._slots.find(flow_run_id)
         if execution is not None:
             execution.end(Ending.CANCELLED)
+
+    # What differs in a worker that serves deployments instead of a pool: `serving`.
+
+    def _begin(self, client: Client) -> None:
+        """See that there is something to take runs of."""
+        _ensure_pool(client, self._options)
+
+    def _announce(self) -> None:
+        _logger.info("worker '%s' waits for runs of pool '%s'", self.name, self._options.pool)
+
+    def _find_due(self, polling: Client, free: int) -> "Sequence[FlowRun]":
+        """Up to `free` runs that are due; may wait for one."""
+        found = polling.get_scheduled_flow_runs(
+            self._options.pool,
+            work_queue_names=list(self._options.queues) or None,
+            scheduled_before=datetime.now(UTC),
+            limit=min(free, 200),
+            wait_seconds=_LONG_POLL_SECONDS,
+        )
+        return [entry.flow_run for entry in found]
+
+    def _heartbeat_action(self, client: Client) -> Callable[[], None] | None:
+        return lambda: self._heartbeat(client)
+
+    def _stop_taking(self, client: Client) -> None:
+        """Called once no more runs are taken, before those taken have ended."""
 
     def _heartbeat(self, client: Client) -> None:
         try:
