@@ -1,6 +1,7 @@
 """The whole server in this process, without its loops, and a client of its API."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,9 +12,12 @@ from tests.api.calls import Api
 
 
 @pytest.fixture
-async def server(anyio_backend: str, database_url: str) -> AsyncIterator[Server]:
+async def server(anyio_backend: str, database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
     """A running server on a fresh database; the test runs on each kind."""
-    server = Server(Settings(database_url=database_url, services=False))
+    settings = Settings(
+        database_url=database_url, services=False, secret_key_file=tmp_path / "secret.key"
+    )
+    server = Server(settings)
     async with server.running():
         yield server
 

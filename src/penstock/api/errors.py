@@ -22,6 +22,8 @@ STATUS: dict[type[errors.PenstockServerError], int] = {
     errors.Locked: 423,
     errors.NotServed: 501,
     errors.Unavailable: 503,
+    # not 503: clients would wait and ask again, and again
+    errors.Misconfigured: 500,
     # not 503, which says that nothing was done and that any request may be repeated
     errors.OutcomeUnknown: 502,
 }
@@ -38,19 +40,21 @@ class BodyTooLarge(Exception):
 class InvalidRequest(Exception):
     """A body or query that does not have the shape the contract gives it."""
 
-    def __init__(self, error: ValidationError, raw: bytes, where: str = "body") -> None:
-        super().__init__(str(error))
+    def __init__(
+        self, error: ValidationError, raw: bytes, where: str = "body", *, private: bool = False
+    ) -> None:
+        super().__init__("Invalid request" if private else str(error))
         self.details = [
             {
                 "type": d["type"],
                 "loc": [where, *d["loc"]],
                 "msg": d["msg"],
-                "input": _echo(d.get("input"), raw),
+                "input": None if private else _echo(d.get("input"), raw),
                 **({"ctx": _texts(d["ctx"])} if "ctx" in d else {}),
             }
             for d in error.errors(include_url=False)[:MAX_DETAILS]
         ]
-        self.raw = raw
+        self.raw = b"" if private else raw
 
 
 def _echo(value: Any, raw: bytes) -> Any:

@@ -76,6 +76,8 @@ class Door:
     answers: Any
     status: int
     options: dict[str, Any]
+    #: its requests hold secrets: errors repeat nothing of them
+    private: bool = False
 
     def handler(self) -> Handler:
         """The function that reads what the endpoint wants from a request and calls it."""
@@ -101,7 +103,7 @@ class Door:
                 try:
                     arguments["body"] = adapter.validate_json(raw)
                 except ValidationError as e:
-                    raise InvalidRequest(e, raw) from None
+                    raise InvalidRequest(e, raw, private=self.private) from None
             return await endpoint(**arguments)
 
         return handle
@@ -124,13 +126,18 @@ class Doors:
         answers: Any = None,
         status: int = 200,
         query: type[BaseModel] | None = None,
+        private: bool = False,
         **options: Any,
     ) -> None:
-        """Add a door. `query` describes its query parameters for the OpenAPI document."""
+        """Add a door. `query` describes its query parameters for the OpenAPI document.
+
+        What is sent to a `private` one is not repeated in errors.
+        """
         if query is not None:
             options["openapi_extra"] = {"parameters": query_parameters(query)}
         path = self._prefix + path
-        self.doors.append(Door(method, path, endpoint, self._tag, answers, status, options))
+        door = Door(method, path, endpoint, self._tag, answers, status, options, private)
+        self.doors.append(door)
 
 
 def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:

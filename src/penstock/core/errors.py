@@ -9,6 +9,7 @@ PenstockServerError
 ├── Forbidden           the name or object is reserved
 ├── Gone                the lease or attempt is over
 ├── Locked              no slot is free; try again later
+├── Misconfigured       the server lacks what its database needs; an operator has to act
 ├── NotServed           the contract has this, this server does not yet
 └── Unavailable         the server cannot do it now; nothing was changed
 """
@@ -75,6 +76,10 @@ class Unavailable(PenstockServerError):
         super().__init__(message)
         #: seconds after which another try makes sense
         self.retry_after = retry_after
+
+
+class Misconfigured(PenstockServerError):
+    """The server lacks what its database needs; an operator has to act."""
 
 
 class OutcomeUnknown(PenstockServerError):

@@ -1,6 +1,7 @@
 """Assembles the server: settings, database, doors, loops."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,17 +17,20 @@ from penstock.api.rest import ROUTERS
 from penstock.api.websockets import SOCKETS
 from penstock.operations.polls import Polls
 from penstock.operations.streams import open_streams
-from penstock.server.settings import Settings
+from penstock.server.settings import Settings, home
 from penstock.services import LOOPS
 from penstock.services.fan_out import fan_out
 from penstock.services.loop import Leases, Loop, run_loop
 from penstock.services.retention import retention_loop
 from penstock.store.api_keys import select_api_key_exists
 from penstock.store.database import Database
+from penstock.store.secrets import Secrets, keep_secrets
 from penstock.store.transaction import StatementListener
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+logger = logging.getLogger(__name__)
 
 #: the API's root
 PREFIX = "/api"
@@ -84,6 +88,13 @@ class Server:
         assert self.database is not None
         return await self.database.read(partial(select_api_key_exists, key_hash=key_hash))
 
+    async def _keep_secrets(self, db: Database) -> None:
+        file = self.settings.secret_key_file or home() / "secret.key"
+        secrets = Secrets(self.settings.secret_key, file)
+        keep_secrets(db.engine.memory, secrets)
+        if problem := await db.read(secrets.problem):
+            logger.error("Blocks cannot be read or saved. %s", problem)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The database is open and the loops run inside the block.
@@ -93,6 +104,7 @@ class Server:
         self.database = await Database.open(self.settings.database_url, listener=self._listener)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
+            await self._keep_secrets(self.database)
             self.state.database = self.database
             streams = await stack.enter_async_context(
                 open_streams(self.database, datetime.now(UTC))

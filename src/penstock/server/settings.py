@@ -2,8 +2,10 @@
 
 import argparse
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from penstock.store.secrets import parse_secret_keys
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -30,11 +32,17 @@ class Settings:
     #: end after that many seconds without requests and websockets; None: never
     idle_exit_seconds: float | None = None
     log_level: str = "warning"
+    #: what secrets are encrypted with: keys of 32 bytes as URL-safe base64, separated by commas
+    secret_key: str | None = field(default=None, repr=False)
+    #: the key is in this file when no other is given; None: secret.key in the home folder
+    secret_key_file: Path | None = None
 
     def check(self) -> None:
-        """Raise OpenBind when the door would stand open, ValueError for a bad auth string."""
+        """Raise OpenBind when the door would stand open, ValueError for a bad secret."""
         if self.auth_string is not None and ":" not in self.auth_string:
             raise ValueError("--auth-string must be USER:PASSWORD, with a colon between them")
+        if self.secret_key is not None:
+            parse_secret_keys(self.secret_key)
         if self.host not in LOOPBACK_HOSTS and not self.auth_string and not self.allow_open_bind:
             raise OpenBind(
                 f"Refusing to listen at {self.host} without authentication: anyone who reaches it "
@@ -80,4 +88,5 @@ def parse(argv: list[str]) -> Settings:
         services=not a.no_services,
         idle_exit_seconds=a.idle_exit_seconds,
         log_level=a.log_level,
+        secret_key=os.environ.get("PENSTOCK_SECRET_KEY") or None,
     )

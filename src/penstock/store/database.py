@@ -28,6 +28,8 @@ class Engine(Protocol):
     """What the two engines have in common."""
 
     dialect: Dialect
+    #: what this process remembers of the database (`Transaction.memory`)
+    memory: dict[Any, Any]
 
     def submit_read(self, job: Read) -> None:
         """Run a read."""

@@ -87,7 +87,7 @@ class PostgresEngine:
         self._completions = completions
         self._on_commit = on_commit
         self._listener = listener
-        self._memory: dict[Any, Any] = {}
+        self.memory: dict[Any, Any] = {}
         self._readers = ThreadTeam("read", readers, self._read, _close)
         self._writers = ThreadTeam("write", writers, self._write, _close)
         # What users wrote (schemas, templates) runs here; the unit follows in the same thread.
@@ -119,7 +119,7 @@ class PostgresEngine:
                 if connection is None:
                     connection = connect(self.url, statement_seconds=5)
                 result, error = (
-                    job.function(Transaction(connection, POSTGRES, self._memory, self._listener)),
+                    job.function(Transaction(connection, POSTGRES, self.memory, self._listener)),
                     None,
                 )
                 break
@@ -148,7 +148,7 @@ class PostgresEngine:
                     connection = None
                 if connection is None:
                     connection = connect(self.url)
-                tx = Transaction(connection, POSTGRES, self._memory, self._listener)
+                tx = Transaction(connection, POSTGRES, self.memory, self._listener)
                 result = self._run(connection, tx, job)
             except _AGAIN as e:
                 error = Unavailable("What this changes keeps changing; try again", retry_after=1)

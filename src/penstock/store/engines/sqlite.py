@@ -157,7 +157,7 @@ class SqliteEngine:
         self._completions = completions
         self._on_commit = on_commit
         self._listener = listener
-        self._memory: dict[Any, Any] = {}
+        self.memory: dict[Any, Any] = {}
         self._readers = ThreadTeam("read", readers, self._read, _close)
         # What users wrote (schemas, templates) runs here, so that a slow one delays no plain read.
         self._preparers = ThreadTeam("prepare", readers, self._prepare, _close)
@@ -200,7 +200,7 @@ class SqliteEngine:
             connection.set_progress_handler(lambda: time.monotonic() > deadline, 200_000)
             connection.execute("BEGIN")
             try:
-                result = function(Transaction(connection, SQLITE, self._memory, self._listener))
+                result = function(Transaction(connection, SQLITE, self.memory, self._listener))
             finally:
                 connection.execute("COMMIT")
         except sqlite3.Error as e:
@@ -277,7 +277,7 @@ class SqliteEngine:
         connection.execute("BEGIN IMMEDIATE")
         for job in batch:
             before = connection.total_changes
-            tx = Transaction(connection, SQLITE, self._memory, self._listener)
+            tx = Transaction(connection, SQLITE, self.memory, self._listener)
             try:
                 result = job.unit(tx) if job.prepare is None else job.unit(tx, job.prepared)
             except BaseException as e:  # belongs to the caller who waits
