@@ -165,10 +165,12 @@ MEASUREMENTS = [
     _row("deep-page", "page half way down {runs:,} runs", SEARCH_MS, _FILTER, _deep_page),
     _row(
         "count-tag",
-        "count of {runs:,} runs by state and tag",
+        "count of {runs:,} runs by state and a tag that a tenth has",
         SEARCH_MS,
         _COUNT,
-        lambda *_: {"flow_runs": {"state": _in("COMPLETED"), "tags": {"any_": ["bench"]}}},
+        lambda _, deployment: {
+            "flow_runs": {"state": _in("COMPLETED"), "tags": {"any_": [deployment]}}
+        },
     ),
     _row(
         "count-like",

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 import psycopg
 from psycopg import sql
 
@@ -78,7 +79,8 @@ def seed_history(target: Target, count: int) -> str:
 
 def _create(target: Target, deployment_id: str, state: dict[str, Any]) -> tuple[UUID, UUID]:
     path = f"/deployments/{deployment_id}/create_flow_run"
-    run = target.api.json(target.api.post(path, run_fields(state)))
+    fields = run_fields(state) | {"tags": ["bench", deployment_id]}
+    run = target.api.json(target.api.post(path, fields))
     return UUID(run["id"]), UUID(run["state_id"])
 
 
@@ -120,7 +122,8 @@ class _Multiplied:
         self.copy.insert(self.tables.state, list(self.state), self._states(ids, when))
         if self.tables.tag:
             raw_id = self.copy.raw_id
-            tags = ((tag, raw_id(run)) for tag in ("bench", "shard-1") for run, _ in ids)
+            names = orjson.loads(self.run["tags"])
+            tags = ((tag, raw_id(run)) for tag in names for run, _ in ids)
             self.copy.insert(self.tables.tag, ["tag", "flow_run_id"], tags)
 
     def _runs(
