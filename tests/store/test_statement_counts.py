@@ -31,6 +31,14 @@ COUNTS = {
     "set PENDING": (4, 2),
     "set RUNNING": (4, 2),
     "set COMPLETED": (4, 2),
+    # a limit of the deployment: 4 to take a slot, 2 to look after it, 4 to give it back
+    "set PENDING within a limit": (8, 6),
+    "set RUNNING within a limit": (6, 4),
+    "set COMPLETED within a limit": (8, 6),
+    "find no slot": (4, 2),
+    "renew an attempt within a limit": (2, 2),
+    # limits of pool and queue: each is counted; PostgreSQL locks the pool
+    "set PENDING within limits of pool and queue": (6, 5),
     "read one run": (1, 1),
     "renew an attempt": (1, 1),
     "poll": (2, 2),
@@ -119,6 +127,28 @@ async def test_a_change_of_state_costs_what_the_table_says(counted: Counted) -> 
     renew = f"/penstock/attempts/{headers['Penstock-Attempt']}/renew"
     await counted("renew an attempt", "POST", renew)
     await counted("set COMPLETED", "POST", path, {"state": {"type": "COMPLETED"}})
+
+
+async def test_a_run_within_limits_costs_what_the_table_says(counted: Counted) -> None:
+    api, deployment = counted.api, f"/deployments/{counted.deployment['id']}"
+    await api.patch(deployment, {"concurrency_limit": 1})
+    await api.post(f"{deployment}/create_flow_run")
+    first, second = [await counted.create("create") for _ in range(2)]
+    path = f"/flow_runs/{first['id']}/set_state"
+    headers = {"Penstock-Attempt": str(uuid.uuid4())}
+    api.client.headers.update(headers)
+    await counted("set PENDING within a limit", "POST", path, {"state": {"type": "PENDING"}})
+    await counted("set RUNNING within a limit", "POST", path, {"state": {"type": "RUNNING"}})
+    renew = f"/penstock/attempts/{headers['Penstock-Attempt']}/renew"
+    await counted("renew an attempt within a limit", "POST", renew)
+    other = f"/flow_runs/{second['id']}/set_state"
+    await counted("find no slot", "POST", other, {"state": {"type": "PENDING"}})
+    await counted("set COMPLETED within a limit", "POST", path, {"state": {"type": "COMPLETED"}})
+    await api.patch(deployment, {"concurrency_limit": None})
+    await api.patch("/work_pools/p", {"concurrency_limit": 2})
+    await api.patch("/work_pools/p/queues/default", {"concurrency_limit": 2})
+    what = "set PENDING within limits of pool and queue"
+    await counted(what, "POST", other, {"state": {"type": "PENDING"}})
 
 
 async def test_reading_costs_what_the_table_says(counted: Counted) -> None:
