@@ -130,6 +130,19 @@ def page_logs(
     return [log_shape(r) for r in rows]
 
 
+def select_next_logs_of_run(
+    segments: Segments, flow_run_id: UUID, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """A flow run's next lines after that (timestamp, id), in that order."""
+    query = _SELECT.where(log.c.flow_run_id == flow_run_id)
+    if after is not None:
+        moment, id = after
+        later = or_(log.c.timestamp > moment, log.c.id > id)
+        query = query.where(log.c.timestamp >= moment, later)
+    query = query.order_by(log.c.timestamp, log.c.id)
+    return merged(segments, query, _key, descending=False, limit=limit, offset=0)
+
+
 def _key(row: Row) -> tuple[datetime, UUID]:
     return row.timestamp, row.id
 

@@ -1,4 +1,4 @@
-"""The names that events of runs carry."""
+"""The names of runs, and those that events of runs carry."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from penstock.core.run_events import Names, QueueNames
-from penstock.store.tables import deployment, flow, work_pool, work_queue
+from penstock.store.tables import deployment, flow, flow_run, work_pool, work_queue
 from penstock.store.transaction import Transaction
 
 
@@ -37,3 +37,9 @@ def select_names(
             r.id: QueueNames(r.name, r.pool_id, r.pool_name, r.pool_type) for r in tx.rows(of_pools)
         }
     return names
+
+
+def select_flow_run_name(tx: Transaction, id: UUID) -> str | None:
+    """A flow run's name; None when there is no such run."""
+    name: str | None = tx.value(select(flow_run.c.name).where(flow_run.c.id == id))
+    return name

@@ -21,12 +21,14 @@ from penstock.sdk.calls.answers import (
     one,
     optional_number,
     plain,
+    plain_text,
     results,
 )
 from penstock.sdk.calls.states import needed_state_body, scheduled_state, state_body
 from penstock.sdk.wire import Call
 
 if TYPE_CHECKING:
+    from penstock.contract.rest.flow_run_graph import DependencyResult, Graph
     from penstock.contract.rest.flow_runs import (
         FlowRunCreateResult,
         FlowRunOrchestrationResult,
@@ -209,3 +211,21 @@ def count_task_runs_by_flow_run(flow_run_ids: Sequence[Id]) -> Call[dict[uuid.UU
     """How many task runs each flow run has."""
     path = "/ui/flow_runs/count-task-runs"
     return Call("POST", path, number_by_id, {"flow_run_ids": flow_run_ids})
+
+
+def download_logs(flow_run_id: Id) -> Call[str]:
+    """All log lines of the flow run as CSV text, the oldest first."""
+    return Call("GET", f"/flow_runs/{flow_run_id}/logs/download", plain_text)
+
+
+def read_task_run_dependencies(flow_run_id: Id) -> Call[list[DependencyResult]]:
+    """The flow run's task runs, and whose results each takes."""
+    parse = many("flow_run_graph", "DependencyResult")
+    return Call("GET", f"/flow_runs/{flow_run_id}/graph", parse)
+
+
+def read_flow_run_graph(flow_run_id: Id, *, since: datetime | None = None) -> Call[Graph]:
+    """What ran within the flow run; without the nodes that had ended before `since`."""
+    path = f"/flow_runs/{flow_run_id}/graph-v2"
+    query = {} if since is None else {"since": since.isoformat()}
+    return Call("GET", path, one("flow_run_graph", "Graph"), query=query)
