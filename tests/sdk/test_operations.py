@@ -204,6 +204,20 @@ def test_flow_runs_are_charted_and_changed_in_bulk(server: Client) -> None:
     assert server.count_flow_runs() == 0
 
 
+def test_a_task_run_is_made_and_changed_by_the_client(server: Client) -> None:
+    run_id = server.create_flow_run(flow_id=server.create_flow("flow"), state="RUNNING")
+    id = server.create_task_run("add", "0", flow_run_id=run_id, tags=["a"])
+    assert server.create_task_run("add", "0", flow_run_id=run_id) == id
+    server.update_task_run(id, name="mine")
+    assert server.set_task_run_state(id, "RUNNING").status == "ACCEPT"
+    done = server.set_task_run_state(id, {"type": "COMPLETED"}, force=True)
+    assert (done.status, server.read_task_run(id).name) == ("ACCEPT", "mine")
+    since = {"start_time": {"after_": datetime.now(UTC) - timedelta(hours=1)}}
+    counts = server.count_task_run_outcomes(task_runs=since)
+    assert sum(count["completed"] for count in counts) == 1
+    assert server.read_task_workers(["add"]) == []
+
+
 def test_task_runs_and_their_events_are_read_paged_and_deleted(server: Client) -> None:
     run_id = server.create_flow_run(flow_id=server.create_flow("flow"), state="RUNNING")
     server.create_events([task_run_event(run_id), task_run_event(uuid.uuid4())])

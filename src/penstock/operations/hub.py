@@ -5,11 +5,10 @@ Lives in the event loop; nothing here waits for storage.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
 T = TypeVar("T")
 
@@ -108,12 +107,19 @@ class Waiter:
         return True
 
 
+#: by the queue they wait for
+Waiters = dict[Hashable, deque[Waiter]]
+
+
 class DueRuns:
-    """Wakes long polls: one waiter per run that becomes due, first come, first served."""
+    """Wakes who waits for runs: one waiter per run that becomes due, first come, first served.
+
+    A queue is named by its id; runs of tasks in the background wait in one queue per task key.
+    """
 
     def __init__(self) -> None:
-        self._waiters: dict[UUID, deque[Waiter]] = {}
-        self._slot_waiters: dict[UUID, deque[Waiter]] = {}
+        self._waiters: Waiters = {}
+        self._slot_waiters: Waiters = {}
 
     def __bool__(self) -> bool:
         """Whether anybody waits."""
@@ -121,7 +127,7 @@ class DueRuns:
 
     @contextmanager
     def waiter(
-        self, queue_ids: Iterable[UUID], slot_queue_ids: Iterable[UUID] = ()
+        self, queue_ids: Iterable[Hashable], slot_queue_ids: Iterable[Hashable] = ()
     ) -> Iterator[Waiter]:
         """Wait inside the block for runs of these queues, and for slots that those queues free.
 
@@ -140,12 +146,12 @@ class DueRuns:
             if waiter.is_woken:
                 self._pass_on(ids)
 
-    async def wait_due(self, queue_ids: Iterable[UUID], seconds: float) -> bool:
+    async def wait_due(self, queue_ids: Iterable[Hashable], seconds: float) -> bool:
         """True once a run of these queues is due; False after so many seconds without one."""
         with self.waiter(queue_ids) as waiter:
             return await waiter.wait(seconds)
 
-    def wake(self, queue_id: UUID, at: datetime | None, now: datetime) -> None:
+    def wake(self, queue_id: Hashable, at: datetime | None, now: datetime) -> None:
         """A run of that queue is due at that time (None: now)."""
         wait = 0.0 if at is None else (at - now).total_seconds()
         if wait <= 0:
@@ -153,41 +159,38 @@ class DueRuns:
         elif wait <= TIMER_SECONDS:
             asyncio.get_running_loop().call_later(wait, self._wake_one, queue_id)
 
-    def wake_all(self, queue_ids: Iterable[UUID]) -> None:
+    def wake_all(self, queue_ids: Iterable[Hashable]) -> None:
         """These queues have changed: all who wait for them look again."""
         for id in queue_ids:
             for waiter in self._waiters.get(id, ()):
                 waiter.wake()
 
-    def free_slot(self, queue_id: UUID) -> None:
+    def free_slot(self, queue_id: Hashable) -> None:
         """A run of that queue has given its slot back: one who waits for that looks again."""
         for waiter in self._slot_waiters.get(queue_id, ()):
             if not waiter.is_woken:
                 waiter.wake()
                 return
 
-    def _wake_one(self, queue_id: UUID) -> bool:
+    def _wake_one(self, queue_id: Hashable) -> bool:
         for waiter in self._waiters.get(queue_id, ()):
             if not waiter.is_woken:
                 waiter.wake()
                 return True
         return False
 
-    def _pass_on(self, queue_ids: list[UUID]) -> None:
+    def _pass_on(self, queue_ids: list[Hashable]) -> None:
         for id in queue_ids:
             if self._wake_one(id):
                 return
 
 
-Waiters = dict[UUID, deque[Waiter]]
-
-
-def _join(lines: Waiters, ids: Iterable[UUID], waiter: Waiter) -> None:
+def _join(lines: Waiters, ids: Iterable[Hashable], waiter: Waiter) -> None:
     for id in ids:
         lines.setdefault(id, deque()).append(waiter)
 
 
-def _leave(lines: Waiters, ids: Iterable[UUID], waiter: Waiter) -> None:
+def _leave(lines: Waiters, ids: Iterable[Hashable], waiter: Waiter) -> None:
     for id in ids:
         lines[id].remove(waiter)
         if not lines[id]:
@@ -203,3 +206,5 @@ class Hub:
         #: log lines as the wire has them
         self.logs: Topic[dict[str, Any]] = Topic()
         self.due = DueRuns()
+        #: runs of tasks in the background, for task workers
+        self.due_tasks = DueRuns()

@@ -14,6 +14,7 @@ from penstock.store.database import Database
 from penstock.store.flow_runs import NEW_SCHEDULED_RUN, NEW_STATE, NEW_STATES
 from penstock.store.outbox import Told
 from penstock.store.run_names import select_names
+from penstock.store.task_deliveries import NEW_DELIVERY
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Teller:
 
         `early`: the rows will be read as well.
         """
+        self._wake_task_workers(told)
         if not self._hub.due:
             # Whoever comes later looks into the database first; waking one twice does no harm.
             self._woken.clear()
@@ -67,6 +69,14 @@ class Teller:
                 continue
             at = state.get("scheduled_time")
             self._hub.due.wake(as_id(run["work_queue_id"]), at and as_time(at), now)
+
+    def _wake_task_workers(self, told: Sequence[Told]) -> None:
+        if not self._hub.due_tasks:
+            return
+        now = datetime.now(UTC)
+        for one in told:
+            if one.kind == NEW_DELIVERY:
+                self._hub.due_tasks.wake(one.body["task_key"], as_time(one.body["at"]), now)
 
     async def publish(self, told: Sequence[Told]) -> list[Event]:
         """Tell the events to those who listen; the events."""

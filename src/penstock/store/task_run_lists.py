@@ -1,15 +1,17 @@
 """Reading task runs: one, lists, counts, and rows -> shape. Recording them: `task_runs`."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, func, select
+from sqlalchemy import BigInteger, Select, and_, bindparam, cast, func, literal, select
 
 from penstock.contract.enums import TaskRunSort
 from penstock.core import documents
+from penstock.store.column_types import Time
 from penstock.store.filter_scopes import Scope, task_run_conditions
 from penstock.store.flow_runs import run_times
+from penstock.store.run_times import moment, seconds
 from penstock.store.statements import Row, Statement
 from penstock.store.states import state_shape
 from penstock.store.tables import flow_run, state, task_run
@@ -28,6 +30,9 @@ _KEYS: dict[TaskRunSort, list[Any]] = {
     ],
     TaskRunSort.END_TIME_DESC: [_RUN.end_time.desc().nulls_last(), _RUN.id.desc()],
 }
+#: bars of a chart
+OUTCOMES = 20
+_OUTCOMES = {"COMPLETED": "completed", "FAILED": "failed", "CRASHED": "failed"}
 #: every key of `empirical_policy` on the wire, with what it is when it was not said
 _POLICY: dict[str, Any] = {
     "max_retries": 0,
@@ -142,6 +147,32 @@ def count_task_runs_by_state(tx: Transaction, scope: Scope) -> dict[str, int]:
         _RUN.state_type.is_not(None), *task_run_conditions(scope)
     )
     return {row.state_type: row.runs for row in tx.rows(query.group_by(_RUN.state_type))}
+
+
+def count_task_run_outcomes(
+    tx: Transaction, scope: Scope, start: datetime, end: datetime
+) -> list[dict[str, int]]:
+    """How many task runs have completed and failed, by when they started: OUTCOMES intervals."""
+    counts = [{"completed": 0, "failed": 0} for _ in range(OUTCOMES)]
+    length = (end - start) / OUTCOMES
+    if length <= timedelta(0):
+        return counts
+    postgres = tx.is_postgres
+    since = seconds(_RUN.start_time, moment(start, postgres=postgres), postgres=postgres)
+    interval = cast(func.floor(since / length.total_seconds()), BigInteger)
+    query = (
+        select(interval.label("interval"), _RUN.state_type, func.count().label("runs"))
+        .where(
+            _RUN.start_time >= literal(start, Time),
+            _RUN.start_time <= literal(end, Time),
+            _RUN.state_type.in_(list(_OUTCOMES)),
+            *task_run_conditions(scope),
+        )
+        .group_by("interval", _RUN.state_type)
+    )
+    for row in tx.rows(query):
+        counts[min(row.interval, OUTCOMES - 1)][_OUTCOMES[row.state_type]] += row.runs
+    return counts
 
 
 def count_task_runs_of_flow_runs(tx: Transaction, ids: list[UUID]) -> dict[UUID, int]:

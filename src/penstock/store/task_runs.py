@@ -1,4 +1,4 @@
-"""Statements that turn reports of task runs into rows. Lists and counts: `task_run_lists`."""
+"""Statements that make task runs, of reports above all. Lists and counts: `task_run_lists`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -63,6 +63,18 @@ def _postgres_by_keys() -> Statement:
 
 _SELECT_BY_KEYS = {"sqlite": _sqlite_by_keys(), "postgresql": _postgres_by_keys()}
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+_KEY = (
+    task_run.c.task_key == bindparam("task_key"),
+    task_run.c.dynamic_key == bindparam("dynamic_key"),
+)
+_SELECT_ID = Statement(
+    select(task_run.c.id).where(
+        task_run.c.flow_run_id == bindparam("flow_run_id", type_=task_run.c.id.type), *_KEY
+    )
+)
+_SELECT_ID_ALONE = Statement(
+    select(task_run.c.id).where(task_run.c.flow_run_id.is_(None), *_KEY).limit(1)
+)
 _SELECT_HOLDER = Statement(
     select(flow_run.c.state_type, flow_run.c.attempt_id, flow_run.c.attempt_expires_at).where(
         flow_run.c.id == bindparam("id")
@@ -85,6 +97,38 @@ def lock_reports(tx: Transaction, flow_run_id: UUID) -> None:
     """Let the reports of one flow run be recorded one after another (SQLite: they are anyway)."""
     if tx.is_postgres:
         tx.run_rows(_LOCK, (str(flow_run_id),))
+
+
+def lock_natural_key(
+    tx: Transaction, flow_run_id: UUID | None, task_key: str, dynamic_key: str
+) -> None:
+    """Let task runs of one natural key be made one after another; as lock_reports in flow runs."""
+    if flow_run_id is not None:
+        lock_reports(tx, flow_run_id)
+    elif tx.is_postgres:
+        tx.run_rows(_LOCK, (documents.dump([task_key, dynamic_key]),))
+
+
+def select_task_run_id(
+    tx: Transaction, flow_run_id: UUID | None, task_key: str, dynamic_key: str
+) -> UUID | None:
+    """The id of the task run with this natural key; None when there is none."""
+    keys = {"task_key": task_key, "dynamic_key": dynamic_key}
+    found: UUID | None
+    if flow_run_id is None:
+        found = tx.value(_SELECT_ID_ALONE, **keys)
+    else:
+        found = tx.value(_SELECT_ID, flow_run_id=flow_run_id, **keys)
+    return found
+
+
+def insert_task_run(tx: Transaction, row: Sequence[Any], tags: list[str], new: State) -> None:
+    """Insert a row that `task_run_values` made, with its tags and its first state."""
+    values = dict(zip(_COLUMNS, row, strict=True))
+    id, flow_run_id = values["id"], values["flow_run_id"]
+    insert_rows(tx, task_run, [row])
+    insert_rows(tx, state, [task_state_values(new, flow_run_id or id, id)])
+    replace_task_run_tags(tx, [(id, [], tags)])
 
 
 def select_task_runs_by_keys(

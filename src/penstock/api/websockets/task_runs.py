@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 UNEXPECTED = 4001
 #: how soon to look again after the database could not be asked
 RETRY_SECONDS = 1.0
+#: between two looks, where another server is just about to claim what waits
+PAUSE_SECONDS = 0.05
 
 Reading = asyncio.Task[dict[str, Any]]
 
@@ -106,8 +108,8 @@ class _Conversation:
                 run = await self._claim()
                 if run is not None or self._reading.done():
                     return run
-                if not await self._is_woken(waiter, await self._patience()):
-                    waiter.wake()  # nobody uses it here: the next in the line may
+                if await self._wait(waiter, await self._patience()):
+                    waiter.wake()  # for the next in the line
             await self._note_seen()
 
     async def _claim(self) -> dict[str, Any] | None:
@@ -141,17 +143,17 @@ class _Conversation:
         if at is None:
             return deliveries.SEEN_SECONDS
         seconds = (at - datetime.now(UTC)).total_seconds()
-        return max(0.0, min(seconds, deliveries.SEEN_SECONDS))
+        return max(PAUSE_SECONDS, min(seconds, deliveries.SEEN_SECONDS))
 
-    async def _is_woken(self, waiter: Waiter, seconds: float) -> bool:
-        """Wait; False when the client has said something, so that a wake-up is for others."""
+    async def _wait(self, waiter: Waiter, seconds: float) -> bool:
+        """Whether a wake-up came that nobody uses here, as the client has said something."""
         waiting = asyncio.create_task(waiter.wait(seconds))
         await asyncio.wait({waiting, self._reading}, return_when=asyncio.FIRST_COMPLETED)
         if not self._reading.done():
-            return True
+            return False
         waiting.cancel()
         woken = await asyncio.gather(waiting, return_exceptions=True)
-        return woken[0] is not True
+        return woken[0] is True
 
     async def _acknowledge(self) -> None:
         id = self._subscriber.claimed
@@ -159,7 +161,11 @@ class _Conversation:
         # From here on the client runs it: it must not be given to anybody else.
         self._subscriber.claimed = None
         done = partial(deliveries.acknowledge_task_run, id=id, subscriber=self._subscriber)
-        await self._db.write(done)
+        try:
+            await self._db.write(done)
+        except PenstockServerError as e:
+            # It is delivered again only if the client has not reported by then that it runs.
+            logger.warning("An acknowledgement could not be noted: %s", e)
 
     async def _note_seen(self) -> None:
         time = asyncio.get_running_loop().time()

@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from penstock.sdk.calls.answers import Id, many, nothing, number, one
+from penstock.sdk.calls.answers import Id, given, id_of, many, nothing, number, one, plain
+from penstock.sdk.calls.states import needed_state_body, state_body
 from penstock.sdk.wire import Call
 
 if TYPE_CHECKING:
-    from penstock.contract.rest.states import HistoryResponse, State
+    from penstock.contract.rest.states import HistoryResponse, OrchestrationResult, State
     from penstock.contract.rest.task_runs import TaskRun, TaskRunPaginationResponse
+    from penstock.contract.rest.task_workers import TaskWorkerResponse
     from penstock.contract.rest.ui import CountByState, UITaskRun
 
 TASK_RUN = ("task_runs", "TaskRun")
 STATE = ("states", "State")
+
+
+def create_task_run(
+    task_key: str,
+    dynamic_key: str,
+    *,
+    flow_run_id: Id | None = None,
+    state: Any = None,
+    **fields: Any,
+) -> Call[uuid.UUID]:
+    """Creates a task run and gives its id; the same keys in the same flow run give the same id.
+
+    Other fields of the wire (`id`, `name`, `tags`, `labels`, `task_inputs`, ...) go under their
+    names. Tasks that a flow calls need none of this: they are reported by events.
+    """
+    keys = {"task_key": task_key, "dynamic_key": dynamic_key}
+    body = keys | given(flow_run_id=flow_run_id, state=state_body(state), **fields)
+    return Call("POST", "/task_runs/", id_of, body)
+
+
+def update_task_run(task_run_id: Id, **fields: Any) -> Call[None]:
+    """Changes the given fields of the task run."""
+    return Call("PATCH", f"/task_runs/{task_run_id}", nothing, fields)
+
+
+def set_task_run_state(
+    task_run_id: Id, state: Any, force: bool = False
+) -> Call[OrchestrationResult]:
+    """Proposes a state; the answer says ACCEPT, REJECT, WAIT or ABORT.
+
+    `state` is a type name, a mapping or a state object. A transition id is added, so that a
+    repetition is recognised by the server.
+    """
+    body = needed_state_body(state)
+    details = dict(body.get("state_details") or {})
+    details.setdefault("transition_id", str(uuid.uuid4()))
+    return Call(
+        "POST",
+        f"/task_runs/{task_run_id}/set_state",
+        one("states", "OrchestrationResult"),
+        {"state": {**body, "state_details": details}, "force": force},
+    )
 
 
 def read_task_run(task_run_id: Id) -> Call[TaskRun]:
@@ -78,3 +124,16 @@ def count_task_runs_by_state(**filter_body: Any) -> Call[CountByState]:
 def read_ui_task_run(task_run_id: Id) -> Call[UITaskRun]:
     """The task run with this id, with the name of its flow run."""
     return Call("GET", f"/ui/task_runs/{task_run_id}", one("ui", "UITaskRun"))
+
+
+def count_task_run_outcomes(*, task_runs: Any, **filter_body: Any) -> Call[list[dict[str, int]]]:
+    """Completed and failed task runs in twenty intervals since `task_runs.start_time.after_`."""
+    body = {"task_runs": task_runs, **filter_body}
+    return Call("POST", "/ui/task_runs/dashboard/counts", plain, body)
+
+
+def read_task_workers(task_keys: Sequence[str] | None = None) -> Call[list[TaskWorkerResponse]]:
+    """The task workers that are connected; with `task_keys` those that serve one of them."""
+    body = {} if task_keys is None else {"task_worker_filter": {"task_keys": list(task_keys)}}
+    parse = many("task_workers", "TaskWorkerResponse")
+    return Call("POST", "/task_workers/filter", parse, body)
