@@ -20,7 +20,7 @@ ID = str(uuid.uuid4())
 
 #: served, but not for our clients
 EXCEPTIONS = {
-    ("GET", "/csrf-token"): "asked by browsers; answers that there is no such protection",
+    ("GET", "/csrf-token"): "our clients show by a header that they are no web page",
 }
 #: what a required parameter is given, by its annotation
 EXAMPLES: dict[str, Any] = {

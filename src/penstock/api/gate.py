@@ -21,7 +21,14 @@ BODY_LIMIT = 4 * 2**20
 
 _FOREIGN = "A web page from another origin may not use this server"
 
+#: a header of our own clients; a web page cannot make another origin's browser send it, since
+#: the browser asks the server first, which does not say yes
+CLIENT_HEADER = b"penstock-client"
+_CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
 KeyCheck = Callable[[str], Awaitable[bool]]
+#: whether a client has that token: (client, token) -> yes or no
+CsrfCheck = Callable[[str, str], Awaitable[bool]]
 
 
 def hash_key(key: str) -> str:
@@ -74,9 +81,10 @@ class Gate:
     message (`penstock.api.websockets`).
     """
 
-    def __init__(self, app: ASGIApp, trust: Trust) -> None:
+    def __init__(self, app: ASGIApp, trust: Trust, csrf_check: CsrfCheck | None = None) -> None:
         self.app = app
         self.trust = trust
+        self._csrf_check = csrf_check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -108,6 +116,11 @@ class Gate:
             await _refuse(scope, send, 413, str(e))
 
     async def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+        if self._csrf_check is not None and scope.get("method") in _CHANGES:
+            # compat: before authentication, as the contract's server does
+            wrong = await _wrong_token(self._csrf_check, headers)
+            if wrong is not None:
+                return 403, wrong
         if self.trust.required:
             if scope["type"] == "websocket" or scope["path"] in OPEN_PATHS:
                 return None
@@ -128,6 +141,20 @@ class Gate:
         if _has_foreign_origin(headers):
             return 403, _FOREIGN
         return None
+
+
+async def _wrong_token(check: CsrfCheck, headers: dict[bytes, bytes]) -> str | None:
+    if CLIENT_HEADER in headers:
+        return None
+    token, client = headers.get(b"prefect-csrf-token"), headers.get(b"prefect-csrf-client")
+    if token is None:
+        return "Missing CSRF token."
+    if client is None:
+        return "Missing client identifier."
+    if await check(client.decode("latin-1"), token.decode("latin-1")):
+        return None
+    # compat: prefect 3.8.8 looks for the first three words and then asks for a new token
+    return "Invalid CSRF token or client identifier."
 
 
 def _too_large(limit: int) -> str:

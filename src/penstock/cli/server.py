@@ -33,6 +33,7 @@ def server() -> None:
 @click.option(
     "--auth-string", metavar="USER:PASSWORD", help="Ask every client for this; see the README."
 )
+@click.option("--csrf-protection", is_flag=True, help="Ask clients for a token with each change.")
 @click.option("--no-services", is_flag=True, help="Serve requests only; run no background loops.")
 @click.option(
     "--allow-open-bind",
@@ -49,6 +50,7 @@ def start(
     port: int | None,
     database: str | None,
     auth_string: str | None,
+    csrf_protection: bool,
     no_services: bool,
     allow_open_bind: bool,
     log_level: str | None,
@@ -69,6 +71,7 @@ def start(
     argv = [
         text for name, value in valued.items() if value is not None for text in (name, str(value))
     ]
+    argv += ["--csrf-protection"] * csrf_protection
     argv += ["--no-services"] * no_services + ["--allow-open-bind"] * allow_open_bind
     return main(argv)
 

@@ -100,6 +100,10 @@ def exchange(call: Call[Any], headers: Mapping[str, str]) -> Exchange:
     raise AssertionError("unreachable")
 
 
+#: shows a server with CSRF protection that no web page sends this: a page cannot set it
+CLIENT_HEADER = {"Penstock-Client": "python"}
+
+
 def auth_headers(settings: Settings) -> dict[str, str]:
     """The headers that authenticate every request; Basic wins when both are configured."""
     if settings.api_auth_string:
@@ -131,7 +135,7 @@ def _encodable(value: Any) -> Any:
 
 def _request(call: Call[Any], headers: Mapping[str, str]) -> Request:
     content = None if call.body is None else encode(call.body)
-    merged = {**headers, **call.headers}
+    merged = {**CLIENT_HEADER, **headers, **call.headers}
     if content is not None:
         merged["Content-Type"] = "application/json"
     return Request(call.method, call.path, content, merged, call.query, call.timeout_seconds)

@@ -1,6 +1,7 @@
 """Assembles the server: settings, database, doors, loops."""
 
 import asyncio
+import hmac
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -23,6 +24,7 @@ from penstock.services.fan_out import fan_out
 from penstock.services.loop import Leases, Loop, run_loop
 from penstock.services.retention import retention_loop
 from penstock.store.api_keys import select_api_key_exists
+from penstock.store.csrf_tokens import select_csrf_token
 from penstock.store.database import Database
 from penstock.store.secrets import Secrets, keep_secrets
 from penstock.store.transaction import StatementListener
@@ -74,7 +76,9 @@ class Server:
         self.state = application.state
         self.state.trust = self.trust
         dispatcher = Dispatcher(application, ROUTERS, SOCKETS, PREFIX, lambda: self.api)
-        self.activity = Activity(Gate(dispatcher, self.trust))
+        self.state.csrf_protection = settings.csrf_protection
+        csrf_check = self._has_csrf_token if settings.csrf_protection else None
+        self.activity = Activity(Gate(dispatcher, self.trust, csrf_check))
         self.app: ASGIApp = self.activity
 
     @cached_property
@@ -87,6 +91,12 @@ class Server:
     async def _key_is_known(self, key_hash: str) -> bool:
         assert self.database is not None
         return await self.database.read(partial(select_api_key_exists, key_hash=key_hash))
+
+    async def _has_csrf_token(self, client: str, token: str) -> bool:
+        assert self.database is not None
+        select = partial(select_csrf_token, client=client, now=datetime.now(UTC))
+        known = await self.database.read(select)
+        return known is not None and hmac.compare_digest(known.encode(), token.encode())
 
     async def _keep_secrets(self, db: Database) -> None:
         file = self.settings.secret_key_file or home() / "secret.key"

@@ -27,6 +27,8 @@ class Settings:
     auth_string: str | None = None
     #: listen beyond loopback without authentication
     allow_open_bind: bool = False
+    #: changes need a token that `GET /csrf-token` gave, or the header of our own clients
+    csrf_protection: bool = False
     #: run the background loops in this process
     services: bool = True
     #: end after that many seconds without requests and websockets; None: never
@@ -61,6 +63,10 @@ def default_database_url() -> str:
     return os.environ.get("PENSTOCK_DATABASE_URL") or f"sqlite:///{home() / 'penstock.db'}"
 
 
+def _is_on(text: str) -> bool:
+    return text.strip().lower() in ("1", "true", "yes", "on")
+
+
 def parser() -> argparse.ArgumentParser:
     """The options of `penstock server start`, with their defaults from the environment."""
     env = os.environ.get
@@ -70,6 +76,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--database", metavar="URL", default=default_database_url())
     p.add_argument("--auth-string", default=env("PENSTOCK_SERVER_AUTH_STRING") or None)
     p.add_argument("--allow-open-bind", action="store_true")
+    p.add_argument(
+        "--csrf-protection",
+        action="store_true",
+        default=_is_on(env("PENSTOCK_SERVER_CSRF_PROTECTION", "")),
+    )
     p.add_argument("--no-services", action="store_true")
     p.add_argument("--idle-exit-seconds", type=float)
     p.add_argument("--log-level", default=env("PENSTOCK_LOGGING_LEVEL", "warning").lower())
@@ -85,6 +96,7 @@ def parse(argv: list[str]) -> Settings:
         database_url=a.database,
         auth_string=a.auth_string or None,
         allow_open_bind=a.allow_open_bind,
+        csrf_protection=a.csrf_protection,
         services=not a.no_services,
         idle_exit_seconds=a.idle_exit_seconds,
         log_level=a.log_level,

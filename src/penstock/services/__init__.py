@@ -1,7 +1,7 @@
 """The engine rooms: background loops. `LOOPS` is all of them."""
 
 from penstock.core.attempts import LEASE_SECONDS
-from penstock.services import cancellations, expired_pauses, repossessor
+from penstock.services import cancellations, csrf_tokens, expired_pauses, repossessor
 from penstock.services.late_runs import mark_late_runs
 from penstock.services.loop import Loop
 from penstock.services.lost_runs import rescue_lost_runs
@@ -22,6 +22,7 @@ LOOPS: list[Loop] = [
     Loop("worker status", EVERY.total_seconds(), watch_workers),
     Loop("run counts", EVERY_SECONDS, fold_run_counts),
     Loop("repossessor", repossessor.EVERY_SECONDS, repossessor.repossess_slots),
+    Loop("csrf tokens", csrf_tokens.EVERY_SECONDS, csrf_tokens.forget_csrf_tokens),
     # A server that was away gives every attempt the time to be renewed before it judges.
     Loop("lost runs", 5, rescue_lost_runs, settle_seconds=LEASE_SECONDS),
 ]

@@ -1,16 +1,32 @@
-"""What the server tells about itself: health, readiness, versions; and the CSRF answer."""
+"""What the server tells about itself: health, readiness, versions; and CSRF tokens."""
 
+import secrets
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from penstock.api.routes import Doors, database, json_response
+from penstock.api.routes import Doors, database, json_response, read_query
 from penstock.contract.rest.server import CsrfToken, ReadyMessage
+from penstock.contract.rest.wire import ShortText
 from penstock.core.errors import Unavailable
+from penstock.core.ids import new_id
+from penstock.store.csrf_tokens import upsert_csrf_token
 from penstock.store.health import select_one
 
 #: the contract's protocol version, and the release of the contract this server answers to
 API_VERSION = "0.8.4"
 CONTRACT_VERSION = "3.8.8"
+#: how long a client may use its token
+CSRF_TOKEN_LIFE = timedelta(hours=1)
+
+
+class CsrfTokenQuery(BaseModel):
+    """Query of `GET /csrf-token`."""
+
+    client: ShortText
 
 
 async def read_health() -> Response:
@@ -43,10 +59,24 @@ async def read_admin_version() -> Response:
 
 
 async def read_csrf_token(request: Request) -> Response:
-    """422: there is no CSRF protection by token, the gate's Origin rule serves instead."""
-    # compat: prefect 3.8.8 looks for exactly this text and then stops asking
-    message = "CSRF protection is disabled."
-    return json_response({"detail": message, "exception_message": message}, 422)
+    """A new token for the client; 422 when the server asks for none."""
+    if not request.app.state.csrf_protection:
+        # compat: prefect 3.8.8 looks for exactly this text and then stops asking
+        message = "CSRF protection is disabled."
+        return json_response({"detail": message, "exception_message": message}, 422)
+    client, now = read_query(request, CsrfTokenQuery).client, datetime.now(UTC)
+    token, expires_at = secrets.token_hex(32), now + CSRF_TOKEN_LIFE
+    unit = partial(upsert_csrf_token, client=client, token=token, expires_at=expires_at)
+    await database(request).write(unit, one_statement=True)
+    answer = {
+        "id": new_id(now),
+        "created": now,
+        "updated": now,
+        "token": token,
+        "client": client,
+        "expiration": expires_at,
+    }
+    return json_response(answer)
 
 
 root = Doors(tag="Root")
@@ -64,9 +94,5 @@ csrf.door(
     "/csrf-token",
     read_csrf_token,
     answers=CsrfToken,
-    openapi_extra={
-        "parameters": [
-            {"name": "client", "in": "query", "required": True, "schema": {"type": "string"}}
-        ]
-    },
+    query=CsrfTokenQuery,
 )
