@@ -10,7 +10,7 @@ from uuid import UUID
 
 import anyio.from_thread
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from penstock.contract.rest.concurrency_limits import ConcurrencyLimitV2Update
@@ -165,9 +165,13 @@ class World:
 
 def test_slots_never_leak_and_are_never_granted_twice(portal: Any, db: Database) -> None:
     @settings(
-        max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+        max_examples=30,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        database=None,
+        phases=[Phase.generate],  # to shrink a failure on a database takes too long
     )
-    @given(st.lists(step, min_size=1, max_size=15))
+    @given(st.lists(step, min_size=10, max_size=30))
     def holds(steps: list[tuple[Any, ...]]) -> None:
         world = World(portal, db, f"{new_id(datetime.now(UTC))}-")
         for name in LIMITS:
