@@ -236,6 +236,43 @@ class PrefectClient:
             _stop(process)
             reader.join(10)
 
+    @contextmanager
+    def shell(self, cwd: Path | None = None) -> Iterator["Shell"]:
+        """Something that runs one `prefect` command after the other."""
+        process = subprocess.Popen(
+            [str(self.python), str(FLOWS / "shell.py")],
+            env=self.environment(),
+            cwd=cwd or self.home,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield Shell(process)
+        finally:
+            process.communicate(timeout=20)
+
+
+@dataclass
+class Shell:
+    """`shell("flow", "ls")` is what `prefect flow ls` says."""
+
+    process: "subprocess.Popen[str]"
+
+    def __call__(self, *args: str, code: int = 0) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(args) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        said: str = answer["out"]
+        assert answer["code"] == code, f"prefect {' '.join(args)}: {answer['code']}\n{said}"
+        return said
+
+    def json(self, *args: str) -> Json:
+        """What a command says in JSON."""
+        return json.loads(self(*args, "--output", "json"))
+
 
 def _stop(process: "subprocess.Popen[str]") -> None:
     """Interrupt it as Ctrl-C does; its whole group is killed when that does not help."""

@@ -109,7 +109,8 @@ def test_failures_retries_and_timeouts(client: PrefectClient, rest: Rest) -> Non
         "slow": ["FAILED", "TimedOut"],
     }
     assert facts["flaky_flow"] == 3
-    assert all(0.45 <= pause < 5 for pause in facts["flow pauses"]), facts["flow pauses"]
+    # Waits are whole seconds on this wire: half a second early is in time.
+    assert all(0.5 <= pause < 10 for pause in facts["flow pauses"]), facts["flow pauses"]
     assert facts["hopeless"][:2] == ["FAILED", "Failed"]
     assert "always" in facts["hopeless"][2]
     assert facts["too_slow"][:2] == ["FAILED", "TimedOut"]

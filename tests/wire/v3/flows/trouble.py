@@ -61,7 +61,7 @@ async def task_troubles() -> dict[str, Any]:
     }
 
 
-@flow(retries=2, retry_delay_seconds=0.5, on_failure=[hook], on_completion=[hook])
+@flow(retries=2, retry_delay_seconds=1, on_failure=[hook], on_completion=[hook])
 def flaky_flow() -> int:
     if called("flaky_flow") < 3:
         raise ValueError("not yet")
