@@ -269,3 +269,13 @@ async def test_charts_of_a_page_get_dots_and_counts(api: Api) -> None:
     next_runs = await api.post("/ui/flows/next-runs", body)
     assert next_runs[first]["id"] == made["late"]["id"]
     assert next_runs[second] is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["flow_runs", "flows", "task_runs", "deployments", "logs", "work_pools", "variables",
+     "artifacts", "artifacts/latest"],
+)  # fmt: skip
+async def test_null_leaves_what_a_list_is_asked_for_to_its_default(api: Api, path: str) -> None:
+    body = {"sort": None, "limit": None, "offset": None, "flow_runs": None, "artifacts": None}
+    assert await api.post(f"/{path}/filter", body) == []

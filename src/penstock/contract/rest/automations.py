@@ -7,9 +7,9 @@ from penstock.contract.rest.filters import Ids, Texts
 from penstock.contract.rest.wire import (
     MAX_PAGE,
     DateTime,
+    ListBody,
     Offset,
     PageLimit,
-    WireBody,
     WireModel,
 )
 
@@ -51,7 +51,7 @@ class AutomationFilter(WireModel):
     tags: AutomationFilterTags | None = None
 
 
-class AutomationsCountBody(WireBody):
+class AutomationsCountBody(ListBody):
     """Body of `POST /automations/count`."""
 
     automations: AutomationFilter | None = None

@@ -13,6 +13,7 @@ from penstock.contract.rest.filters import Ids, Texts
 from penstock.contract.rest.wire import (
     MAX_PAGE,
     Document,
+    ListBody,
     Name,
     Offset,
     PageLimit,
@@ -243,7 +244,7 @@ class BlockDocumentFilter(WireModel):
 # -- bodies --------------------------------------------------------------------------------------
 
 
-class BlockTypesFilterBody(WireBody):
+class BlockTypesFilterBody(ListBody):
     """Body of `POST /block_types/filter`."""
 
     block_types: BlockTypeFilter | None = None
@@ -252,7 +253,7 @@ class BlockTypesFilterBody(WireBody):
     offset: Offset = 0
 
 
-class BlockSchemasFilterBody(WireBody):
+class BlockSchemasFilterBody(ListBody):
     """Body of `POST /block_schemas/filter`."""
 
     block_schemas: BlockSchemaFilter | None = None
@@ -260,7 +261,7 @@ class BlockSchemasFilterBody(WireBody):
     offset: Offset = 0
 
 
-class BlockDocumentsCountBody(WireBody):
+class BlockDocumentsCountBody(ListBody):
     """Body of `POST /block_documents/count`."""
 
     block_documents: BlockDocumentFilter | None = None

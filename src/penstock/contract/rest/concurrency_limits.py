@@ -10,6 +10,7 @@ from pydantic import Field
 from penstock.contract.rest.wire import (
     MAX_PAGE,
     Int32,
+    ListBody,
     Name,
     NaturalInt32,
     Offset,
@@ -68,7 +69,7 @@ class ConcurrencyLimitV2(WireAnswer):
     avg_slot_occupancy_seconds: float = 2.0
 
 
-class ConcurrencyLimitsV2FilterBody(WireBody):
+class ConcurrencyLimitsV2FilterBody(ListBody):
     """Body of `POST /v2/concurrency_limits/filter`."""
 
     limit: PageLimit = MAX_PAGE
@@ -159,7 +160,7 @@ class ConcurrencyLimit(WireAnswer):
     active_slots: list[UUID] = Field(default_factory=list)
 
 
-class ConcurrencyLimitsFilterBody(WireBody):
+class ConcurrencyLimitsFilterBody(ListBody):
     """Body of `POST /concurrency_limits/filter`."""
 
     limit: PageLimit = MAX_PAGE

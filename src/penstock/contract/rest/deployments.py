@@ -22,6 +22,7 @@ from penstock.contract.rest.wire import (
     Document,
     LabelAnswer,
     Labels,
+    ListBody,
     Name,
     NaturalInt32,
     Offset,
@@ -204,7 +205,7 @@ class DeploymentsBulkDeleteBody(WireModel):
     limit: BulkLimit = 50
 
 
-class DeploymentsScheduledFlowRunsBody(WireBody):
+class DeploymentsScheduledFlowRunsBody(ListBody):
     """Body of `POST /deployments/get_scheduled_flow_runs`."""
 
     deployment_ids: list[UUID] = Field(max_length=10_000)

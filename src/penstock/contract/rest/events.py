@@ -14,10 +14,10 @@ from penstock.contract.rest.filters import MAX_ENTRIES, Ids, Texts
 from penstock.contract.rest.wire import (
     NO_NUL,
     DateTime,
+    ListBody,
     Payload,
     Text,
     WireAnswer,
-    WireBody,
     WireModel,
 )
 
@@ -180,14 +180,14 @@ class EventCount(WireAnswer):
     end_time: datetime
 
 
-class EventsFilterBody(WireBody):
+class EventsFilterBody(ListBody):
     """Body of `POST /events/filter`."""
 
     filter: EventFilter | None = None
     limit: Annotated[int, Field(ge=0, le=MAX_EVENT_PAGE)] = MAX_EVENT_PAGE
 
 
-class EventsCountBody(WireBody):
+class EventsCountBody(ListBody):
     """Body of `POST /events/count-by/{countable}`."""
 
     filter: EventFilter

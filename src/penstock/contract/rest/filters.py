@@ -10,7 +10,13 @@ from uuid import UUID
 from pydantic import Field
 
 from penstock.contract.enums import Operator, StateType, WorkerStatus
-from penstock.contract.rest.wire import DateTime, Int32, Text, WireBody, WireModel
+from penstock.contract.rest.wire import (
+    DateTime,
+    Int32,
+    ListBody,
+    Text,
+    WireModel,
+)
 
 #: Databases bound the parameters of one statement.
 MAX_ENTRIES = 10_000
@@ -472,7 +478,7 @@ class ArtifactCollectionFilter(_Joined):
 # -- bodies --------------------------------------------------------------------------------------
 
 
-class RunFilters(WireBody):
+class RunFilters(ListBody):
     """Criteria of a list: rows that have to do with these flows, runs and deployments."""
 
     flows: FlowFilter | None = None

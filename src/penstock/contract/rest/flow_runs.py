@@ -32,6 +32,7 @@ from penstock.contract.rest.wire import (
     Key,
     LabelAnswer,
     Labels,
+    ListBody,
     NaturalInt32,
     Offset,
     PageLimit,
@@ -282,7 +283,7 @@ class FlowRunInputCreateBody(WireBody):
     sender: Text | None = None
 
 
-class FlowRunInputFilterBody(WireBody):
+class FlowRunInputFilterBody(ListBody):
     """Body of `POST /flow_runs/{id}/input/filter`."""
 
     prefix: Text

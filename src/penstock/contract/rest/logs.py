@@ -14,10 +14,10 @@ from penstock.contract.rest.wire import (
     NO_NUL,
     DateTime,
     Int32,
+    ListBody,
     Offset,
     PageLimit,
     WireAnswer,
-    WireBody,
     WireModel,
 )
 
@@ -96,7 +96,7 @@ class LogFilter(WireModel):
     text: LogFilterTextSearch | None = None
 
 
-class LogsFilterBody(WireBody):
+class LogsFilterBody(ListBody):
     """Body of `POST /logs/filter`."""
 
     logs: LogFilter | None = None

@@ -9,6 +9,7 @@ from pydantic import Field
 from penstock.contract.rest.wire import (
     MAX_PAGE,
     Json,
+    ListBody,
     Offset,
     PageLimit,
     ShortText,
@@ -49,7 +50,7 @@ class SavedSearch(WireAnswer):
     filters: list[SavedSearchFilter] = Field(default_factory=list)
 
 
-class SavedSearchesFilterBody(WireBody):
+class SavedSearchesFilterBody(ListBody):
     """Body of `POST /saved_searches/filter`."""
 
     limit: PageLimit = MAX_PAGE

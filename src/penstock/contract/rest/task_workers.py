@@ -5,7 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from penstock.contract.rest.wire import Text, WireAnswer, WireBody, WireModel
+from penstock.contract.rest.wire import (
+    ListBody,
+    Text,
+    WireAnswer,
+    WireModel,
+)
 
 
 class TaskWorkerFilter(WireModel):
@@ -14,7 +19,7 @@ class TaskWorkerFilter(WireModel):
     task_keys: Annotated[list[Text], Field(max_length=1000)]
 
 
-class TaskWorkersFilterBody(WireBody):
+class TaskWorkersFilterBody(ListBody):
     """Body of `POST /task_workers/filter`."""
 
     task_worker_filter: TaskWorkerFilter | None = None

@@ -12,11 +12,11 @@ from penstock.contract.rest.filters import VariableFilter
 from penstock.contract.rest.wire import (
     MAX_PAGE,
     Json,
+    ListBody,
     Offset,
     PageLimit,
     Tags,
     WireAnswer,
-    WireBody,
     WireModel,
 )
 
@@ -67,7 +67,7 @@ class Variable(WireAnswer):
     tags: list[str] = Field(default_factory=list)
 
 
-class VariablesCountBody(WireBody):
+class VariablesCountBody(ListBody):
     """Body of `POST /variables/count`."""
 
     variables: VariableFilter | None = None

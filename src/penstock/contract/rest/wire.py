@@ -20,6 +20,7 @@ from pydantic import (
     StrictInt,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError, to_json
 
@@ -40,6 +41,18 @@ class WireBody(BaseModel):
     """A body whose fields the contract lists without naming it: unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+class ListBody(WireBody):
+    """A body of a list, count or poll: null leaves a field to its default, as its absence does."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        # compat: prefect 3.8.8 sends `"sort": null, "limit": null, "offset": null`
+        if isinstance(body, dict) and None in body.values():
+            return {name: value for name, value in body.items() if value is not None}
+        return body
 
 
 class WireAnswer(BaseModel):

@@ -15,6 +15,7 @@ from penstock.contract.rest.wire import (
     MAX_PAGE,
     DateTime,
     Document,
+    ListBody,
     Name,
     NaturalInt32,
     Offset,
@@ -112,13 +113,13 @@ class WorkerResponse(WireAnswer):
     status: WorkerStatus = WorkerStatus.OFFLINE
 
 
-class WorkPoolsCountBody(WireBody):
+class WorkPoolsCountBody(ListBody):
     """Body of `POST /work_pools/count`."""
 
     work_pools: WorkPoolFilter | None = None
 
 
-class WorkPoolsFilterBody(WireBody):
+class WorkPoolsFilterBody(ListBody):
     """Body of `POST /work_pools/filter`."""
 
     work_pools: WorkPoolFilter | None = None
@@ -126,7 +127,7 @@ class WorkPoolsFilterBody(WireBody):
     offset: Offset = 0
 
 
-class WorkPoolScheduledFlowRunsBody(WireBody):
+class WorkPoolScheduledFlowRunsBody(ListBody):
     """Body of `POST /work_pools/{name}/get_scheduled_flow_runs`."""
 
     #: None: all queues of the pool.
@@ -146,7 +147,7 @@ class WorkPoolConcurrencyStatusBody(WireBody):
     flow_run_limit: Annotated[int, Field(ge=0, le=200)] = 10
 
 
-class WorkersFilterBody(WireBody):
+class WorkersFilterBody(ListBody):
     """Body of `POST /work_pools/{name}/workers/filter`."""
 
     workers: WorkerFilter | None = None

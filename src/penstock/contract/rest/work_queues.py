@@ -12,6 +12,7 @@ from penstock.contract.rest.states import Page
 from penstock.contract.rest.wire import (
     MAX_PAGE,
     DateTime,
+    ListBody,
     Name,
     NaturalInt32,
     Offset,
@@ -129,7 +130,7 @@ class WorkQueueConcurrencyStatusDetail(WireAnswer):
     flow_runs: list[FlowRunSlotSummary] = Field(default_factory=list)
 
 
-class WorkQueuesFilterBody(WireBody):
+class WorkQueuesFilterBody(ListBody):
     """Body of `POST /work_queues/filter` and `POST /work_pools/{name}/queues/filter`."""
 
     work_queues: WorkQueueFilter | None = None
