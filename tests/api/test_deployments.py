@@ -50,7 +50,8 @@ async def test_a_deployment_is_read_as_it_was_made(api: Api) -> None:
     assert made == await api.get(f"/deployments/{made['id']}")
     assert made == await api.get("/deployments/name/hello/d")
     assert (made["path"], made["entrypoint"]) == ("/code", "flows.py:hello")
-    assert (made["tags"], made["labels"]) == (["b", "a"], {"team": "x"})
+    labels = {"prefect.flow.id": made["flow_id"], "team": "x"}
+    assert (made["tags"], made["labels"]) == (["b", "a"], labels)
     assert (made["status"], made["paused"]) == ("NOT_READY", False)
     assert made["enforce_parameter_schema"] is True
     assert made["schedules"][0]["schedule"]["cron"] == "0 9 * * *"
@@ -192,3 +193,24 @@ async def test_a_name_that_cannot_stand_in_a_path_is_a_422(api: Api, name: str) 
     flow_id = await api.make_flow()
     said = await refused(api, 422, "POST", "/deployments/", {"name": name, "flow_id": flow_id})
     assert '"name"' in said
+
+
+async def test_a_deployment_has_its_flows_labels_and_its_own(api: Api) -> None:
+    flow_id = await api.make_flow(labels={"from": "flow", "team": "flow"})
+    body = {"name": "d", "flow_id": flow_id, "labels": {"team": "x"}}
+    made = await api.post("/deployments/", body)
+    assert made["labels"] == {"from": "flow", "team": "x", "prefect.flow.id": flow_id}
+    assert made["pull_steps"] == []
+
+
+async def test_checking_parameters_begins_with_those_that_are_there(api: Api) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    made = await make(
+        api,
+        parameters={"n": "one"},
+        parameter_openapi_schema=schema,
+        enforce_parameter_schema=False,
+    )
+    path = f"/deployments/{made['id']}"
+    await refused(api, 409, "PATCH", path, {"enforce_parameter_schema": True})
+    await api.patch(path, {"enforce_parameter_schema": True, "parameters": {"n": 1}})

@@ -104,7 +104,7 @@ async def test_an_ad_hoc_run_is_pending(api: Api) -> None:
     run = await api.make_flow_run(flow_id)
     is_whole(run)
     assert (run["state_type"], run["state_name"]) == ("PENDING", "Pending")
-    assert (run["deployment_id"], run["work_queue_name"], run["job_variables"]) == (None,) * 3
+    assert (run["deployment_id"], run["work_queue_name"], run["job_variables"]) == (None, None, {})
     assert run["next_scheduled_start_time"] is None
     assert run["expected_start_time"] == run["state"]["timestamp"]
 
@@ -304,7 +304,7 @@ async def test_labels_are_merged_the_requests_last(api: Api) -> None:
     deployment = await api.post("/deployments/", body)
     run = await create(api, deployment, labels={"from": "request", "f": 1.5})
     ours = {"prefect.flow.id": flow_id, "prefect.deployment.id": deployment["id"]}
-    assert run["labels"] == {"from": "request", "d": True, "f": 1.5} | ours
+    assert run["labels"] == {"from": "request", "kept": 1, "d": True, "f": 1.5} | ours
     ad_hoc = await api.make_flow_run(flow_id, labels={"mine": "x"})
     assert ad_hoc["labels"] == {"from": "flow", "kept": 1, "mine": "x", "prefect.flow.id": flow_id}
 

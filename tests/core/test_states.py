@@ -61,3 +61,12 @@ def test_a_transition_is_the_same_whether_its_id_is_text_or_not() -> None:
     assert not same_transition(state(P), state(R, transition_id=id))
     assert not same_transition(None, state(R, transition_id=id))
     assert not same_transition(state(P), state(R))
+
+
+def test_data_that_was_not_persisted_is_left_out() -> None:
+    def kept(data: str) -> str | None:
+        return make_state(C, NOW, data=data).data
+
+    assert kept('{"type":"unpersisted"}') is None
+    assert kept('["unpersisted"]') == '["unpersisted"]'
+    assert kept('{"type":"result","of":"unpersisted"}') is not None

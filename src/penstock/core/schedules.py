@@ -234,5 +234,4 @@ def _with_start(rrule: str, now: datetime, zone: ZoneInfo) -> str:
     rules = _RULE_LINE.findall(rrule)
     if len(rules) == 1 and _parts(rules[0]).get("FREQ") in ("SECONDLY", "MINUTELY"):
         start = _latest_start(rules[0], start, now.astimezone(zone).replace(tzinfo=None))
-    line = rrule if ":" in rrule else f"RRULE:{rrule}"
-    return f"DTSTART:{start.strftime(_RRULE_TIME)}\n{line}"
+    return f"DTSTART:{start.strftime(_RRULE_TIME)}\n{rrule}"

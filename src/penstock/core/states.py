@@ -54,8 +54,13 @@ def make_state(
     data: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> State:
-    """A new state of that moment. SCHEDULED without `scheduled_time` is scheduled for now."""
+    """A new state of that moment. SCHEDULED without `scheduled_time` is scheduled for now.
+
+    Data that says of itself that it was not persisted is left out.
+    """
     details = {} if details is None else details
+    if data is not None and _says_unpersisted(data):
+        data = None
     if type is StateType.SCHEDULED and details.get("scheduled_time") is None:
         details = {**details, "scheduled_time": now}
     return State(new_id(now), type, name or default_name(type), now, message, data, details)
@@ -76,6 +81,14 @@ def holds_result(state: State) -> bool:
         return False
     value = documents.load(state.data)
     return isinstance(value, dict) and value.get("type") != "unpersisted"
+
+
+def _says_unpersisted(data: str) -> bool:
+    # Most data is long and says nothing of the kind: it is not parsed.
+    if '"unpersisted"' not in data:
+        return False
+    value = documents.load(data)
+    return isinstance(value, dict) and value.get("type") == "unpersisted"
 
 
 def same_transition(current: State | None, proposed: State) -> bool:

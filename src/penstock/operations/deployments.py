@@ -20,7 +20,7 @@ from penstock.store.concurrency_limits import (
     select_limit_exists,
     upsert_deployment_limit,
 )
-from penstock.store.flows import select_flow
+from penstock.store.flows import select_flow_labels
 from penstock.store.run_queues import (
     insert_default_pool_if_missing,
     insert_work_queue_if_missing,
@@ -67,7 +67,8 @@ def prepare_deployment(
     Raises Conflict (409) for an unknown flow and for parameters its schema refuses, NotFound for an
     unknown pool, InvalidInput (422) for an unusable schema or job variables the pool refuses.
     """
-    if select_flow(tx, body.flow_id) is None:
+    labels = select_flow_labels(tx, body.flow_id)
+    if labels is None:
         raise Conflict(f"There is no flow {body.flow_id}; create it by POST /flows/ first")
     schema = body.parameter_openapi_schema
     parameters = _checked_parameters(
@@ -76,7 +77,10 @@ def prepare_deployment(
     if body.work_pool_name is not None:
         _check_job_variables(tx, body.work_pool_name, body.job_variables)
     _check_limits(tx, body)
-    return PreparedDeployment(body, _columns(body, parameters), now)
+    columns = _columns(body, parameters)
+    labels = labels | {"prefect.flow.id": str(body.flow_id)} | (body.labels or {})
+    columns["labels"] = documents.dump(labels)
+    return PreparedDeployment(body, columns, now)
 
 
 def prepare_deployment_update(
@@ -88,7 +92,7 @@ def prepare_deployment_update(
         raise NotFound(f"There is no deployment {id}")
     sent = body.model_fields_set
     parameters: dict[str, Any] = {}
-    if {"parameters", "parameter_openapi_schema"} & sent:
+    if {"parameters", "parameter_openapi_schema", "enforce_parameter_schema"} & sent:
         schema = body.parameter_openapi_schema
         if "parameter_openapi_schema" not in sent:
             schema = _loaded(row.parameter_openapi_schema)
@@ -182,13 +186,15 @@ def create_deployment(tx: Transaction, prepared: PreparedDeployment) -> tuple[UU
     body, now = prepared.body, prepared.now
     assert isinstance(body, DeploymentCreate)
     columns = prepared.columns | _queue_columns(tx, body, now)
-    if body.labels is not None:
-        columns["labels"] = documents.dump(body.labels)
     id = store.select_deployment_id(tx, body.flow_id, body.name)
     new = id is None
     if id is None:
         id = new_id(now)
-        values = {"parameter_openapi_schema": documents.EMPTY_OBJECT} | columns
+        empty = {
+            "parameter_openapi_schema": documents.EMPTY_OBJECT,
+            "pull_steps": documents.EMPTY_ARRAY,
+        }
+        values = empty | columns
         stamps = {"id": id, "created": now, "updated": now}
         store.insert_deployment(tx, values | stamps | {"name": body.name, "flow_id": body.flow_id})
     else:

@@ -145,7 +145,7 @@ def flow_run_shape(
         "work_pool_id": work_pool_id,
         "work_pool_name": work_pool_name,
         "state": current_state,
-        "job_variables": None if run.job_variables is None else fragment(run.job_variables),
+        "job_variables": fragment(run.job_variables or documents.EMPTY_OBJECT),
     }
 
 
