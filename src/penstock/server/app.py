@@ -124,7 +124,7 @@ class Server:
             stack.push_async_callback(polls.close)
             await stack.enter_async_context(fan_out(self.database, streams).running())
             if self.settings.services:
-                loops = [*LOOPS, retention_loop(streams)]
+                loops = [*LOOPS, retention_loop(streams, self.settings.keep)]
                 await stack.enter_async_context(running_loops(self.database, loops))
             yield
 

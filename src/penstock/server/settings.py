@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from penstock.services.retention import Keep, keep_of
 from penstock.store.secrets import parse_secret_keys
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -38,6 +39,8 @@ class Settings:
     secret_key: str | None = field(default=None, repr=False)
     #: the key is in this file when no other is given; None: secret.key in the home folder
     secret_key_file: Path | None = None
+    #: how long things are kept
+    keep: Keep = Keep()
 
     def check(self) -> None:
         """Raise OpenBind when the door would stand open, ValueError for a bad secret."""
@@ -90,6 +93,10 @@ def parser() -> argparse.ArgumentParser:
 def parse(argv: list[str]) -> Settings:
     """Settings from a command line; exits with a message on a bad one."""
     a = parser().parse_args(argv)
+    try:
+        keep = keep_of(os.environ)
+    except ValueError as e:
+        parser().error(str(e))
     return Settings(
         host=a.host,
         port=a.port,
@@ -101,4 +108,5 @@ def parse(argv: list[str]) -> Settings:
         idle_exit_seconds=a.idle_exit_seconds,
         log_level=a.log_level,
         secret_key=os.environ.get("PENSTOCK_SECRET_KEY") or None,
+        keep=keep,
     )

@@ -2,11 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from penstock.contract.rest.artifacts import ArtifactCreate
 from penstock.contract.rest.filters import ArtifactCollectionFilter, ArtifactFilter
@@ -240,3 +254,60 @@ def delete_artifacts(tx: Transaction, rows: Sequence[Row], now: datetime) -> Non
             tx.run(_DELETE_COLLECTION, of_key=key)
         else:
             tx.run(_POINT_TO, of_key=key, newest=newest, now=now)
+
+
+# ------------------------------------------------------------------ retention
+
+_PARTS = (artifact.c.data, artifact.c.description, artifact.c.metadata_)
+
+
+class text_bytes(FunctionElement[int]):
+    """The bytes of a text in UTF-8."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(text_bytes, "sqlite")
+def _bytes_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
+
+
+@compiles(text_bytes, "postgresql")
+def _bytes_postgres(element: Any, compiler: Any, **options: Any) -> str:
+    return f"octet_length({compiler.process(element.clauses, **options)})"
+
+
+_size = sum((func.coalesce(text_bytes(part), 0) for part in _PARTS), literal(0))
+_SUM_BYTES = Statement(select(func.coalesce(func.sum(_size), 0).label("bytes")))
+
+
+def sum_artifact_bytes(tx: Transaction) -> int:
+    """The bytes of all artifacts' data, descriptions and metadata."""
+    return int(tx.value(_SUM_BYTES))
+
+
+def delete_oldest_artifacts(
+    tx: Transaction, before: datetime | None, beyond: int | None, limit: int, now: datetime
+) -> int:
+    """Delete the oldest artifacts: those created before, or so many as have so many bytes
+    together; at most `limit`. How many."""
+    query = select(artifact.c.id, artifact.c.key, type_coerce(_size, BigInteger).label("size"))
+    if before is not None:
+        query = query.where(artifact.c.created < before)
+    rows = tx.rows(query.order_by(artifact.c.created, artifact.c.id).limit(limit))
+    if beyond is not None:
+        before_it = accumulate((row.size for row in rows), initial=0)
+        rows = [row for row, size in zip(rows, before_it, strict=False) if size < beyond]
+    if rows:
+        delete_artifacts(tx, rows, now)
+    return len(rows)
+
+
+def delete_artifacts_of_run(tx: Transaction, flow_run_id: UUID, limit: int, now: datetime) -> int:
+    """Delete up to so many artifacts of a run; how many."""
+    query = select(artifact.c.id, artifact.c.key).where(artifact.c.flow_run_id == flow_run_id)
+    rows = tx.rows(query.limit(limit))
+    if rows:
+        delete_artifacts(tx, rows, now)
+    return len(rows)

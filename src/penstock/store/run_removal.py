@@ -1,8 +1,9 @@
 """Taking runs away, a bounded number of rows at a time."""
 
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, literal, or_, select, update
 
 from penstock.core import documents
 from penstock.store.concurrency_slots import forget_leases
@@ -73,3 +74,57 @@ def select_deployments_of_flow(tx: Transaction, flow_id: UUID, limit: int) -> li
     """Ids of some deployments of a flow."""
     query = select(deployment.c.id).where(deployment.c.flow_id == flow_id).limit(limit)
     return [row.id for row in tx.rows(query)]
+
+
+# ------------------------------------------------------------------ pruning
+
+_around = task_run.alias("around")
+
+
+def page_ended_roots(
+    tx: Transaction, before: datetime, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """`id` and `end_time` of runs that ended before and are within no other run, in that order."""
+    run = flow_run.c
+    is_within = select(_around.c.id).where(_around.c.id == run.parent_task_run_id).exists()
+    query = select(run.id, run.end_time).where(
+        run.end_time.is_not(None),
+        run.end_time < before,
+        or_(run.parent_task_run_id.is_(None), ~is_within),
+    )
+    if after is not None:
+        at, id = after
+        query = query.where(run.end_time >= at, or_(run.end_time > at, run.id > id))
+    return tx.rows(query.order_by(run.end_time, run.id).limit(limit))
+
+
+def select_tree_to_prune(tx: Transaction, root: UUID) -> list[UUID]:
+    """A run and all runs within it, the innermost first; none while one of them has not ended."""
+    run = flow_run.c
+    tree = (
+        select(run.id, run.end_time, literal(0).label("depth"))
+        .where(run.id == root)
+        .cte("tree", recursive=True)
+    )
+    inner, within = flow_run.alias("inner_run"), task_run.alias("within")
+    tree = tree.union_all(
+        select(inner.c.id, inner.c.end_time, tree.c.depth + 1)
+        .select_from(tree)
+        .join(within, within.c.flow_run_id == tree.c.id)
+        .join(inner, inner.c.parent_task_run_id == within.c.id)
+    )
+    rows = tx.rows(select(tree.c.id, tree.c.end_time).order_by(tree.c.depth.desc()))
+    return [] if any(row.end_time is None for row in rows) else [row.id for row in rows]
+
+
+def keep_key(tx: Transaction, id: UUID) -> bool | None:
+    """Let an ended run's idempotency key outlive it: a replay is told so, and creates nothing.
+
+    False when the run has not ended, None when it is not there.
+    """
+    run = flow_run.c
+    # What a run's row does not name, deleting the run does not free.
+    keep = update(flow_run).where(run.id == id, run.end_time.is_not(None))
+    if tx.run(keep.values(idempotency_key=None)):
+        return True
+    return None if tx.value(select(run.id).where(run.id == id)) is None else False

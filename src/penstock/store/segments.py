@@ -80,6 +80,9 @@ class SegmentStore(Protocol):
     async def forget(self, before: datetime) -> int:
         """Drop the segments of the days before that moment's; how many."""
 
+    async def sizes(self) -> dict[int, int]:
+        """The bytes that each day takes, by its number."""
+
     async def close(self) -> None:
         """Finish what is queued and let go of the store."""
 
@@ -171,6 +174,10 @@ class FileStore:
             await asyncio.to_thread(_unlink, self.path(day))
         return len(old)
 
+    async def sizes(self) -> dict[int, int]:
+        """The bytes of each day's file, with what is not merged into it yet."""
+        return await asyncio.to_thread(lambda: {d: _file_bytes(self.path(d)) for d in self._days})
+
     async def close(self) -> None:
         """Finish what is queued and close the files."""
         await asyncio.to_thread(self._readers.stop)
@@ -236,6 +243,11 @@ def _unlink(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
+def _file_bytes(path: Path) -> int:
+    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal")]
+    return sum(f.stat().st_size for f in files if f.exists())
+
+
 def _close_all(connections: dict[int, sqlite3.Connection]) -> None:
     for connection in connections.values():
         connection.close()
@@ -283,6 +295,15 @@ class PartitionStore:
             self._made.discard(day)
         return len(old)
 
+    async def sizes(self) -> dict[int, int]:
+        """The bytes of each day's partitions, with their indexes."""
+
+        def read(tx: Transaction) -> dict[int, int]:
+            days = _partitions(tx, self.kind.tables[0])
+            return {day: sum(_table_bytes(tx, t, day) for t in self.kind.tables) for day in days}
+
+        return await self._db.read(read)
+
     async def close(self) -> None:
         """Nothing is held."""
 
@@ -313,6 +334,11 @@ def _partitions(tx: Transaction, table: Table) -> list[int]:
     return sorted(int(name.rpartition("_")[2]) for (name,) in found)
 
 
+def _table_bytes(tx: Transaction, table: Table, day: int) -> int:
+    asked = "SELECT coalesce(pg_total_relation_size(to_regclass($1)), 0)"
+    return int(tx.run_rows(asked, (f"{table.name}_{day}",))[0][0])
+
+
 # ------------------------------------------------------------------ retention
 
 
@@ -321,3 +347,18 @@ async def forget_old_segments(store: SegmentStore, now: datetime, keep_days: int
     await store.prepare(now)
     midnight = datetime(now.year, now.month, now.day, tzinfo=UTC)
     return await store.forget(midnight - keep_days * DAY)
+
+
+async def forget_segments_beyond(store: SegmentStore, now: datetime, keep_bytes: int) -> int:
+    """Drop the oldest days until the others fit; how many. The day that is written stays."""
+    sizes = await store.sizes()
+    size, last = sum(sizes.values()), None
+    for day in sorted(sizes):
+        if size <= keep_bytes or day >= day_number(now):
+            break
+        size -= sizes[day]
+        last = day
+    if last is None:
+        return 0
+    after = datetime.combine(_date_of(last) + DAY, datetime.min.time(), UTC)
+    return await store.forget(after)
