@@ -14,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message
 
 from penstock.api.rest import ROUTERS
+from penstock.core.errors import Unavailable
 from penstock.server.app import Server
 from penstock.server.settings import Settings, parse
 from penstock.server.upkeep import create_key
@@ -214,6 +215,18 @@ async def test_every_websocket_admits_the_auth_string_and_a_key(guarded: Server)
                 assert (await socket.hear())["type"] == "websocket.accept"
                 await socket.say(f'{{"type":"auth","token":"{token}"}}')
                 assert (await socket.hear())["text"] == '{"type":"auth_success"}', path
+
+
+async def test_a_database_that_is_away_closes_a_websocket_for_now(guarded: Server) -> None:
+    async def away(_: str) -> bool:
+        raise Unavailable
+
+    guarded.trust.key_is_known = away
+    for path in websockets(guarded):
+        async with Socket(guarded, path, subprotocols=("prefect",)) as socket:
+            await socket.hear()
+            await socket.say('{"type":"auth","token":"a key"}')
+            assert (await socket.hear())["code"] == 1011, path
 
 
 # ------------------------------------------------------------------ without authentication

@@ -1,6 +1,7 @@
 """How every websocket begins, and how it ends when a client says what it may not (rest-v3 §6.1)."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -9,6 +10,9 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from penstock.api.gate import Trust
+from penstock.core.errors import OutcomeUnknown, Unavailable
+
+logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "prefect"
 HANDSHAKE_SECONDS = 30.0
@@ -34,10 +38,12 @@ async def converse(
     talk: Callable[[WebSocket], Awaitable[None]],
     *,
     unauthorized: str | None = None,
+    unavailable: str = "The server cannot do this now; try again",
 ) -> None:
     """Let the client in, then `talk` with it; a Refused there closes with its code and reason.
 
-    `unauthorized` is the reason for whoever is not let in; else it says in words what is wrong.
+    `unauthorized` is the reason for whoever is not let in (else it says in words what is wrong),
+    `unavailable` the one that a database which is away closes with.
     """
     with suppress(WebSocketDisconnect):
         try:
@@ -45,6 +51,10 @@ async def converse(
                 await talk(websocket)
         except Refused as e:
             await websocket.close(e.code, e.reason)
+        except (Unavailable, OutcomeUnknown) as e:
+            # the reason in the log; to the client, that another try makes sense
+            logger.warning("A websocket is closed: %s", e)
+            await websocket.close(INTERNAL_ERROR, unavailable)
 
 
 async def _is_let_in(websocket: WebSocket, unauthorized: str | None) -> bool:

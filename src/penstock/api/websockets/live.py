@@ -33,6 +33,8 @@ F = TypeVar("F")
 
 BACKFILL = timedelta(minutes=15)
 BACKFILL_PAGE = 250
+#: how much later than the store a live event may come, from another server
+OVERLAP = timedelta(minutes=1)
 
 
 class _Wanted(BaseModel):
@@ -81,11 +83,13 @@ async def _send_events(websocket: WebSocket) -> None:
     sent: set[UUID] = set()
     with found.hub.events.subscription(wants) as subscription:
         if backfill:
+            again = _may_come_again(found)
             async for page in _past(found, filter):
-                await _send_new(websocket, page, sent)
+                await _send_new(websocket, page, sent, again)
             oldest = datetime.now(UTC) - BACKFILL
             recent = [e for e in found.hub.events.recent if e["occurred"] >= oldest and wants(e)]
-            await _send_new(websocket, recent, sent)
+            recent.sort(key=lambda e: e["occurred"])
+            await _send_new(websocket, recent, sent, again)
         await _forward(websocket, subscription, "event", sent)
 
 
@@ -104,12 +108,20 @@ async def _past(found: Streams, filter: EventFilter) -> AsyncIterator[list[dict[
         yield [event_shape(r) for r in rows]
 
 
+def _may_come_again(found: Streams) -> datetime:
+    """What was received from then on may come from the store and live; the rest only once."""
+    now, recent = datetime.now(UTC), found.hub.events.recent
+    oldest: datetime = recent[0]["received"] if recent else now
+    return oldest - OVERLAP
+
+
 async def _send_new(
-    websocket: WebSocket, events: Iterable[dict[str, Any]], sent: set[UUID]
+    websocket: WebSocket, events: Iterable[dict[str, Any]], sent: set[UUID], again: datetime
 ) -> None:
     for event in events:
         if event["id"] not in sent:
-            sent.add(event["id"])
+            if event["received"] >= again:
+                sent.add(event["id"])
             await _send(websocket, "event", event)
 
 

@@ -58,7 +58,12 @@ async def connect_worker(websocket: WebSocket) -> None:
     if SUBPROTOCOL not in websocket.scope["subprotocols"]:
         await websocket.close(POLICY_VIOLATION)  # before accepting: HTTP 403
         return
-    await converse(websocket, _Channel(websocket).run, unauthorized="authentication_failed")
+    await converse(
+        websocket,
+        _Channel(websocket).run,
+        unauthorized="authentication_failed",
+        unavailable="transient_server_error",
+    )
 
 
 def _protocol_error() -> NoReturn:
@@ -108,7 +113,7 @@ class _Channel:
                 if not set(CAPABILITIES) <= set(hello.requested_capabilities):
                     _protocol_error()
                 greeted = await self._greeted(hello)
-        except (TimeoutError, Unavailable, OutcomeUnknown):
+        except TimeoutError:
             raise Refused(INTERNAL_ERROR, "transient_server_error") from None
         self._pool = greeted.pool
         await self._send("worker.ready.v1", self._ready(hello, greeted))
