@@ -164,6 +164,10 @@ class JobTemplate:
         self._schema = CompiledSchema(variables, null_for_defaults=True, loc=loc)
         properties = _objects(variables.get("properties"))
         given = {k: p["default"] for k, p in properties.items() if "default" in p}
+        blocks = {k: id for k, v in given.items() if (id := _block_id(v)) is not None}
+        #: by variable: the id (any text) of the block document whose data is its default
+        self.block_defaults: dict[str, str] = blocks
+        given = {k: v for k, v in given.items() if k not in blocks}
         self._validate = validate
         problems = validate(self._schema, given, required=False)
         #: what is wrong with the defaults of the template itself
@@ -177,15 +181,25 @@ class JobTemplate:
         deployment: Mapping[str, Any],
         requested: Mapping[str, Any] | None = None,
         *,
+        blocks: Mapping[str, Any] | None = None,
         required: bool = True,
     ) -> list[Problem]:
         """What is wrong with job variables, the requested ones over the deployment's.
 
-        A missing one is no problem when `required` is false or a default is itself invalid.
+        `blocks` is the data of the `block_defaults`. A missing variable is no problem when
+        `required` is false or a default is itself invalid.
         """
-        values = {**self.defaults, **deployment, **(requested or {})}
+        values = {**self.defaults, **(blocks or {}), **deployment, **(requested or {})}
         complete = required and not self.default_problems
         return self._validate(self._schema, values, required=complete)
+
+
+def _block_id(default: Any) -> str | None:
+    """The id in a default of the form `{"$ref": {"block_document_id": …}}`; None in any other."""
+    target = default.get("$ref") if isinstance(default, Mapping) else None
+    if isinstance(target, Mapping) and "block_document_id" in target:
+        return str(target["block_document_id"])
+    return None
 
 
 def _checked_variables(template: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -119,6 +119,8 @@ def _check_references(tx: Transaction, parent: UUID | None, references: Mapping[
         return
     if missing := wanted - store.select_existing_ids(tx, list(wanted)):
         raise Conflict(f"There is no block document {min(missing)} to refer to")
+    tree = store.DocumentTree(tx, store.select_block_document_rows(tx, list(wanted)))
+    tree.weigh(references.values())
     seen: set[UUID] = set()
     for _ in range(store.MAX_NESTING):
         if parent in wanted:

@@ -16,6 +16,7 @@ from penstock.core.parameter_schemas import (
     JobTemplate,
     compile_parameter_schema,
 )
+from penstock.operations.block_defaults import values_of_blocks
 from penstock.operations.slow_validation import problems_of
 from penstock.store.deployments import select_deployment_facts
 from penstock.store.statements import Row
@@ -71,12 +72,16 @@ class DeploymentFacts:
         if problems:
             raise Conflict("Invalid parameters: " + "; ".join(map(str, problems)))
 
-    def check_job_variables(self, given: dict[str, Any] | None) -> None:
-        """Raise InvalidInput (422) for job variables the pool's template refuses."""
+    def check_job_variables(self, tx: Transaction, given: dict[str, Any] | None) -> None:
+        """Raise InvalidInput (422) for job variables the pool's template refuses.
+
+        NotFound when one's default is a block document that is missing.
+        """
         if self.job_template is None:
             return
         own = documents.load(self._row.job_variables)
-        problems = self.job_template.problems(own, given)
+        blocks = values_of_blocks(tx, self.job_template)
+        problems = self.job_template.problems(own, given, blocks=blocks)
         if problems:
             loc = ("body", "job_variables", *problems[0].path)
             raise InvalidInput("; ".join(map(str, problems)), loc)

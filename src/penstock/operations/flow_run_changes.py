@@ -52,7 +52,9 @@ def prepare_flow_run_update(
     if "job_variables" in sent and body.job_variables is not None:
         _check_may_change_job(row)
         given = body.job_variables
-        with_deployment_facts(tx, row.deployment_id, lambda facts: facts.check_job_variables(given))
+        with_deployment_facts(
+            tx, row.deployment_id, lambda facts: facts.check_job_variables(tx, given)
+        )
         columns["job_variables"] = documents.dump(body.job_variables)
     tags = list(dict.fromkeys(body.tags)) if "tags" in sent else None
     if tags is not None:

@@ -102,7 +102,7 @@ def _prepare_with(
     enforce = body.enforce_parameter_schema
     if facts.enforce_parameter_schema if enforce is None else enforce:
         facts.check_parameters(parameters)
-    facts.check_job_variables(body.job_variables)
+    facts.check_job_variables(tx, body.job_variables)
     state = (
         make_state(StateType.SCHEDULED, now)
         if body.state is None

@@ -14,8 +14,7 @@ from penstock.contract.rest.work_pools import (
 from penstock.core import documents
 from penstock.core.errors import Conflict, Forbidden, NotFound
 from penstock.core.ids import new_id
-from penstock.core.parameter_schemas import check_job_template
-from penstock.operations.slow_validation import problems_of
+from penstock.operations.block_defaults import check_template_with_blocks
 from penstock.operations.work_pool_events import tell_work_pool
 from penstock.store import work_pools as store
 from penstock.store.statements import Row
@@ -64,7 +63,7 @@ def prepare_work_pool(tx: Transaction, body: WorkPoolCreate) -> WorkPoolCreate:
     """Check a pool to create. Raises Forbidden for a reserved name, InvalidInput for a template."""
     if is_reserved(body.name):
         raise Forbidden(f"Names that start with {_RESERVED!r} are reserved; choose another")
-    check_job_template(body.base_job_template, problems_of)
+    check_template_with_blocks(tx, body.base_job_template)
     return body
 
 
@@ -104,7 +103,7 @@ def prepare_work_pool_update(tx: Transaction, body: WorkPoolUpdate, name: str) -
     if is_reserved(name) and body.model_fields_set - _RESERVED_FIELDS:
         raise Forbidden(f"The pool {name!r} is reserved; only its pause and limit can be changed")
     if body.base_job_template is not None:
-        check_job_template(body.base_job_template, problems_of)
+        check_template_with_blocks(tx, body.base_job_template)
     return body
 
 

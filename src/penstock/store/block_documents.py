@@ -1,7 +1,7 @@
 """Statements of block documents: their data is stored encrypted, what it refers to beside it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -36,7 +36,7 @@ from penstock.store.transaction import Transaction
 MAX_NESTING = 50
 #: bytes that the documents shown in others may take in one answer, each as often as it is shown
 MAX_INLINED = 64 * 2**20
-_PER_REFERENCE = 1000
+_PER_REFERENCE = 4000
 
 _ID = block_document.c.id.type
 _REF = block_document_reference.c
@@ -116,6 +116,11 @@ def select_block_document(tx: Transaction, id: UUID) -> Row | None:
     return tx.row(_SELECT, id=id)
 
 
+def select_block_document_rows(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
+    """The rows of those of these documents that exist, with their types."""
+    return tx.rows(_WITH_TYPE.where(block_document.c.id.in_(ids)))
+
+
 def select_block_document_by_name(tx: Transaction, slug: str, name: str) -> Row | None:
     """The row of the document of this name and type, with its type; None when there is none."""
     return tx.row(_SELECT_BY_NAME, slug=slug, name=name)
@@ -161,6 +166,8 @@ class DocumentTree:
     def __init__(self, tx: Transaction, rows: Sequence[Row]) -> None:
         self._tx = tx
         self._inlined = 0
+        self._own: dict[UUID, dict[str, Any]] = {}
+        self._paths: dict[UUID, list[SecretPath]] = {}
         self._rows: dict[UUID, Row] = {row.id: row for row in rows}
         #: by document: (name of the value, document that it refers to)
         self._children: defaultdict[UUID, list[tuple[str, UUID]]] = defaultdict(list)
@@ -208,22 +215,33 @@ class DocumentTree:
         self, id: UUID, *, include_secrets: bool, above: tuple[UUID, ...] = ()
     ) -> dict[str, Any]:
         """A document's data, with what it refers to in its place."""
-        data = self.own_data(id)
+        data = dict(self.own_data(id))
         for name, child in self._below(id, above):
+            self._count(child)
             data[name] = self.data(child, include_secrets=include_secrets, above=(*above, id))
         if include_secrets:
             return data
         return masked(data, self.secret_paths(id))
 
+    def weigh(self, children: Iterable[UUID], above: tuple[UUID, ...] = ()) -> None:
+        """Raise BadRequest when a document that shows these could not be read."""
+        for child in children:
+            self._count(child)
+            self.weigh([below for _, below in self._below(child, above)], (*above, child))
+
     def own_data(self, id: UUID) -> dict[str, Any]:
         """A document's data without what it refers to."""
-        token = self._rows[id].data
-        data: dict[str, Any] = documents.load(secrets_of(self._tx).decrypt(self._tx, token))
-        return data
+        if id not in self._own:
+            token = self._rows[id].data
+            self._own[id] = documents.load(secrets_of(self._tx).decrypt(self._tx, token))
+        return self._own[id]
 
     def secret_paths(self, id: UUID) -> list[SecretPath]:
         """Where the secrets stand in a document's data."""
-        return secret_paths(documents.load(self._schemas[self._rows[id].block_schema_id].fields))
+        schema_id = self._rows[id].block_schema_id
+        if schema_id not in self._paths:
+            self._paths[schema_id] = secret_paths(documents.load(self._schemas[schema_id].fields))
+        return self._paths[schema_id]
 
     def references(self, id: UUID) -> dict[str, UUID]:
         """What a document refers to: by name of the value, the document."""
@@ -240,15 +258,16 @@ class DocumentTree:
         # Two changes at once may have made a circle, which neither of them saw.
         if len(above) >= MAX_NESTING:
             return []
-        below = [
+        return [
             (name, child)
             for name, child in self._children[id]
             if child in self._rows and child != id and child not in above
         ]
-        self._inlined += sum(_PER_REFERENCE + len(self._rows[child].data) for _, child in below)
+
+    def _count(self, child: UUID) -> None:
+        self._inlined += _PER_REFERENCE + len(self._rows[child].data)
         if self._inlined > MAX_INLINED:
-            raise BadRequest("These block documents refer to too many others to be read at once")
-        return below
+            raise BadRequest("The block documents refer to more than can be read at once")
 
     def _references(self, id: UUID, above: tuple[UUID, ...]) -> dict[str, Any]:
         found = {}

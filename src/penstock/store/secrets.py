@@ -7,7 +7,6 @@ its secrets were encrypted with, so that a server with another key says so inste
 
 import base64
 import binascii
-import contextlib
 import hashlib
 import logging
 import os
@@ -151,12 +150,12 @@ class Secrets:
     def _read_keys(self) -> list[str] | None:
         if self._given:
             return parse_secret_keys(self._given)
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                return parse_secret_keys(self._file.read_text())
-            except (ValueError, PermissionError):
-                raise Misconfigured(f"{self._file} holds no key that can be read") from None
-        return None
+        try:
+            return parse_secret_keys(self._file.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, OSError):
+            raise Misconfigured(f"{self._file} holds no key that can be read") from None
 
     def _made_key(self) -> str:
         """A new key, in a file that only its owner reads; another process may make it first."""
