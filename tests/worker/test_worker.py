@@ -264,3 +264,27 @@ def test_a_worker_appears_in_its_pool(ground: Ground) -> None:
     ground.work()
     wait_until(lambda: ground.client.read_workers(ground.pool), "a worker in the pool")
     assert ground.client.read_workers(ground.pool)[0].name == "worker-0"
+
+
+def test_a_run_that_finds_no_slot_of_its_deployment_is_left_to_wait(ground: Ground) -> None:
+    worker = ground.work()
+    source = """
+        import time
+        from pathlib import Path
+
+        @flow
+        def main():
+            while not Path("go").exists():
+                time.sleep(0.05)
+        """
+    deployment_id = ground.deploy(source, concurrency_limit=1)
+    first = ground.create(deployment_id)
+    ground.await_state(first, "Running")
+    second = ground.create(deployment_id, flow_run_name="heron")
+    ground.await_state(second, "AwaitingConcurrencySlot")
+    worker.wait_for("run 'heron' not taken")
+    (ground.folder / "go").touch()
+    ground.await_state(first, "Completed")
+    limit = ground.client.read_deployment(deployment_id).global_concurrency_limit
+    assert limit is not None
+    assert limit.active_slots == 0

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from penstock.contract.enums import SetStateStatus
+from penstock.contract.enums import SetStateStatus, StateType
 from penstock.sdk.client import Client
 from penstock.sdk.errors import Conflict, InvalidInput, NotFound, PenstockError
 from penstock.worker import WorkerOptions
@@ -235,9 +235,14 @@ def _claim(client: Client, run: "FlowRun", attempt_id: UUID) -> bool:
     answer = client.set_flow_run_state(run.id, state, attempt_id=attempt_id)
     if answer.status == SetStateStatus.ACCEPT:
         return True
-    # An answer was lost on the way and the client has asked again: then the state is ours.
-    written = answer.state and answer.state.state_details.transition_id
-    if answer.status == SetStateStatus.REJECT and written == transition_id:
+    # An answer was lost on the way and the client has asked again: then the state is ours. What was
+    # written in place of it, such as AwaitingConcurrencySlot, bears the same transition.
+    found = answer.state
+    if (
+        found is not None
+        and found.type == StateType.PENDING
+        and found.state_details.transition_id == transition_id
+    ):
         return True
     reason = getattr(answer.details, "reason", None) or "no reason given"
     _logger.info("run '%s' not taken: %s", run.name, reason)
