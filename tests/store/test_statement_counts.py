@@ -39,6 +39,11 @@ COUNTS = {
     "renew an attempt within a limit": (2, 2),
     # limits of pool and queue: each is counted; PostgreSQL locks the pool
     "set PENDING within limits of pool and queue": (6, 5),
+    # the task run that stands for a subflow follows it: its facts, its columns, its state
+    "create a subflow run": (7, 5),
+    "set RUNNING of a subflow run": (7, 5),
+    "create a task run": (5, 6),
+    "set RUNNING of a task run": (3, 3),
     "read one run": (1, 1),
     "renew an attempt": (1, 1),
     "poll": (2, 2),
@@ -149,6 +154,20 @@ async def test_a_run_within_limits_costs_what_the_table_says(counted: Counted) -
     await api.patch("/work_pools/p/queues/default", {"concurrency_limit": 2})
     what = "set PENDING within limits of pool and queue"
     await counted(what, "POST", other, {"state": {"type": "PENDING"}})
+
+
+async def test_task_runs_and_subflows_cost_what_the_table_says(counted: Counted) -> None:
+    flow_id = counted.deployment["flow_id"]
+    run = await counted.api.make_flow_run(flow_id, "RUNNING")
+    keys = {"flow_run_id": run["id"], "task_key": "k", "dynamic_key": "0"}
+    task = await counted("create a task run", "POST", "/task_runs/", keys)
+    body = {"flow_id": flow_id, "parent_task_run_id": task["id"]}
+    child = await counted("create a subflow run", "POST", "/flow_runs/", body)
+    running = {"state": {"type": "RUNNING"}}
+    path = f"/flow_runs/{child['id']}/set_state"
+    await counted("set RUNNING of a subflow run", "POST", path, running)
+    path = f"/task_runs/{task['id']}/set_state"
+    await counted("set RUNNING of a task run", "POST", path, running)
 
 
 async def test_reading_costs_what_the_table_says(counted: Counted) -> None:

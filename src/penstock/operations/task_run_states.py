@@ -1,4 +1,4 @@
-"""Changing a task run's state by REST, or with the child flow run it stands for."""
+"""Changing a task run's state: facts, decision, effects. What clients report: `task_runs`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,6 @@ from penstock.core import documents
 from penstock.core.decisions import Decision
 from penstock.core.errors import NotFound
 from penstock.core.flow_run_rules import Outcome
-from penstock.core.ids import new_id
 from penstock.core.states import State, StateType, moment
 from penstock.core.task_run_rules import (
     AWAITING_RETRY,
@@ -33,9 +32,6 @@ from penstock.store.task_deliveries import AGAIN, FIRST, insert_delivery
 from penstock.store.task_run_states import select_task_run_facts, update_task_run_state
 from penstock.store.transaction import Transaction
 
-#: details of a flow run's state that are not those of the task run it stands for
-_OF_CHILD = ("flow_run_id", "task_run_id")
-
 
 def set_task_run_state(
     tx: Transaction,
@@ -55,7 +51,7 @@ def set_task_run_state(
     if row is None:
         raise NotFound(f"There is no task run {id}")
     policy = policy_for(proposed, force=force)
-    facts = replace(_facts(row), draw=draw, cached=_cached(tx, proposed, policy, now))
+    facts = replace(task_run_facts(row), draw=draw, cached=_cached(tx, proposed, policy, now))
     outcome = decide_task_run_state(facts, proposed, now, policy)
     tags = documents.load(row.tags)
     if tags and wants_tag_slots(outcome, policy):
@@ -64,29 +60,13 @@ def set_task_run_state(
             outcome = Outcome(slots, None, {})
     if outcome.state is None:
         return _answer(outcome.decision, facts.state, row), False
-    _write(tx, row, outcome, now)
+    write_task_run_state(tx, row, outcome, now)
     key = cache_key_to_remember(proposed, outcome, policy)
     if key is not None:
         expires_at = moment(proposed, "cache_expiration")
         run_id = row.flow_run_id or row.id
         insert_cached_state(tx, key, expires_at, run_id, outcome.state.id, now)
     return _answer(outcome.decision, outcome.state, row), True
-
-
-def follow_child_flow_run(
-    tx: Transaction, parent_task_run_id: UUID, flow_run_id: UUID, state: State, now: datetime
-) -> None:
-    """Give the task run that stands for a subflow the state that the subflow's run has got.
-
-    Nothing happens where there is no such task run. Raises Stale as set_task_run_state does.
-    """
-    row = select_task_run_facts(tx, parent_task_run_id)
-    if row is None:
-        return
-    details = {k: v for k, v in state.details.items() if k not in _OF_CHILD}
-    details["child_flow_run_id"] = flow_run_id
-    same = replace(state, id=new_id(now), details=details)
-    _write(tx, row, decide_task_run_state(_facts(row), same, now, Policy.MINIMAL), now)
 
 
 def deliver_if_deferred(
@@ -99,7 +79,8 @@ def deliver_if_deferred(
         insert_delivery(tx, id, task_key, priority, at, now)
 
 
-def _write(tx: Transaction, row: Row, outcome: Outcome, now: datetime) -> None:
+def write_task_run_state(tx: Transaction, row: Row, outcome: Outcome, now: datetime) -> None:
+    """Write the outcome's state with all that follows from it; Stale when another was written."""
     state = outcome.state
     assert state is not None
     changes = outcome.changes | {"state_type": state.type.value, "updated": now}
@@ -109,7 +90,8 @@ def _write(tx: Transaction, row: Row, outcome: Outcome, now: datetime) -> None:
     deliver_if_deferred(tx, row.id, row.task_key, state, now)
 
 
-def _facts(row: Row) -> TaskRunFacts:
+def task_run_facts(row: Row) -> TaskRunFacts:
+    """What the rules know of a task run, from its row."""
     policy = documents.load(row.empirical_policy)
     retries = policy.get("retries")
     return TaskRunFacts(
