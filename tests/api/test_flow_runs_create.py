@@ -309,6 +309,12 @@ async def test_labels_are_merged_the_requests_last(api: Api) -> None:
     assert ad_hoc["labels"] == {"from": "flow", "kept": 1, "mine": "x", "prefect.flow.id": flow_id}
 
 
+async def test_an_empty_queue_name_names_none(api: Api) -> None:
+    await api.post("/work_pools/", {"name": "p", "type": "process"})
+    deployment = await deploy(api, work_pool_name="p")
+    assert (await create(api, deployment, work_queue_name=""))["work_queue_name"] == "default"
+
+
 async def test_a_queue_is_made_when_it_is_missing(api: Api) -> None:
     deployment = await deploy_to_pool(api)
     run = await create(api, deployment, work_queue_name="urgent")

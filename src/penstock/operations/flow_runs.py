@@ -119,7 +119,7 @@ def _prepare_with(
         "job_variables": documents.dump(body.job_variables or {}),
     }
     tags = list(dict.fromkeys([*facts.tags, *body.tags]))
-    queue = _queue_of(tx, facts, body.work_queue_name)
+    queue = _queue_of(tx, facts, body.work_queue_name or None)
     return _prepared(values, state, tags, queue, facts.revision, now)
 
 
