@@ -19,8 +19,10 @@ from dateutil.rrule import rrule, rrulestr
 #: at most so many dates come of one call
 MAX_CANDIDATES = 1000
 MAX_AHEAD = timedelta(days=100)
-#: how long a recurrence rule is followed from its start, in months (of a yearly rule: years)
+#: how long a recurrence rule is followed without a match, in months (of a yearly rule: years)
 MAX_MONTHS = 480
+#: and how long before the wanted dates it may have begun, in months
+MAX_MONTHS_AGO = 2400
 #: how many dates before the wanted ones a recurrence rule may have
 MAX_FOLLOWED = 100_000
 
@@ -36,6 +38,9 @@ _PERIODS = {
     "WEEKLY": timedelta(weeks=1),
 }
 _DTSTART = re.compile(r"DTSTART[^:\n]*:(\d{8}(?:T\d{6})?)Z?", re.IGNORECASE)
+_NAMED_ZONE = re.compile(
+    r"^((?:DTSTART|EXDATE)[^:\n]*?);TZID=[^:;\n]*", re.IGNORECASE | re.MULTILINE
+)
 _RULE_LINE = re.compile(r"^(?:(?:RRULE|EXRULE)[^:\n]*:|(?=FREQ=)|(?=.*;FREQ=))(.+)$", re.I | re.M)
 
 
@@ -177,15 +182,18 @@ class _Search(rrule):
     dateutil has no bound for that, but it looks at `_bynweekday` once per month or year.
     """
 
-    def __init__(self, rule: rrule) -> None:
+    def __init__(self, rule: rrule, since: datetime) -> None:
         self.__dict__.update(rule.__dict__)
+        begun: datetime = self.__dict__["_dtstart"]
+        ago = 12 * (since.year - begun.year) + since.month - begun.month
+        self._most = MAX_MONTHS + min(max(0, ago), MAX_MONTHS_AGO)
         self._weekdays = self.__dict__.pop("_bynweekday")
         self._looks = 0
 
     @property
     def _bynweekday(self) -> Any:
         self._looks += 1
-        if self._looks > MAX_MONTHS:
+        if self._looks > self._most:
             raise _FarEnough
         return self._weekdays
 
@@ -197,10 +205,11 @@ class _Search(rrule):
 def _rrule_dates(schedule: Mapping[str, Any], start: datetime) -> Iterator[datetime]:
     zone = _zone(schedule)
     since = start.astimezone(zone).replace(tzinfo=None)
-    text = _near(schedule["rrule"], since)
+    # compat: the schedule's own zone counts, whatever the text names
+    text = _near(_NAMED_ZONE.sub(r"\1", schedule["rrule"]), since)
     rules: Any = rrulestr(text, dtstart=_RRULE_ANCHOR, ignoretz=True, forceset=True)
-    rules._rrule = [_Search(rule) for rule in rules._rrule]
-    rules._exrule = [_Search(rule) for rule in rules._exrule]
+    rules._rrule = [_Search(rule, since) for rule in rules._rrule]
+    rules._exrule = [_Search(rule, since) for rule in rules._exrule]
     for local in rules.xafter(since, inc=True):
         yield _attached(local.replace(microsecond=0), zone)
 
