@@ -126,6 +126,13 @@ async def test_a_shared_limit_holds_for_all_its_deployments(api: Api) -> None:
     assert await said(api, first, "COMPLETED") == "ACCEPT Completed"
 
 
+async def test_a_deployment_shows_the_slots_that_are_taken_now(api: Api) -> None:
+    rate = {"name": "rate", "limit": 9, "active_slots": 5, "slot_decay_per_second": 1e6}
+    limit = await api.post("/v2/concurrency_limits/", rate)
+    deployment = await make_deployment(api, None, global_concurrency_limit_id=limit["id"])
+    assert await slots_of(api, deployment) == 0
+
+
 async def test_a_run_of_a_deleted_deployment_is_not_taken(api: Api) -> None:
     deployment = await make_deployment(api)
     first, second = await make_run(api, deployment), await make_run(api, deployment)

@@ -187,9 +187,9 @@ def _decide_and_write(
     update_flow_run_state(
         tx, row.id, row.state_id, changed, state_values(outcome.state, row.id), told
     )
-    move_slots(tx, row.id, facts, outcome, now)
     if row.parent_task_run_id is not None:
         follow_subflow(tx, row.parent_task_run_id, row.id, outcome.state, now)
+    move_slots(tx, row.id, facts, outcome, now)
     return _answer(outcome.decision, outcome.state, row), True
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Select, bindparam, delete, insert, select, update
 
 from penstock.contract.enums import DeploymentStatus
 from penstock.core import documents
+from penstock.core.concurrency_rules import FIRST_OCCUPANCY_SECONDS, Limit, limit_at
 from penstock.store.statements import Row, Statement
 from penstock.store.tables import (
     WORKSPACE,
@@ -118,7 +119,7 @@ def deployment_shape(
         "paused": row.paused,
         "schedules": schedules,
         "concurrency_limit": None,
-        "global_concurrency_limit": _limit_shape(row),
+        "global_concurrency_limit": _limit_shape(row, now),
         "concurrency_options": document(row.concurrency_options),
         "job_variables": fragment(row.job_variables),
         "parameters": fragment(row.parameters),
@@ -141,9 +142,20 @@ def deployment_shape(
     }
 
 
-def _limit_shape(row: Row) -> dict[str, Any] | None:
+def _limit_shape(row: Row, now: datetime) -> dict[str, Any] | None:
     if row.limit_name is None:
         return None
+    limit = Limit(
+        row.concurrency_limit_id,
+        row.limit_name,
+        row.limit_limit,
+        row.limit_active,
+        row.limit_active_slots,
+        0,
+        row.limit_slot_decay_per_second,
+        FIRST_OCCUPANCY_SECONDS,
+        row.limit_updated,
+    )
     return {
         "id": row.concurrency_limit_id,
         "created": row.limit_created,
@@ -151,7 +163,7 @@ def _limit_shape(row: Row) -> dict[str, Any] | None:
         "active": row.limit_active,
         "name": row.limit_name,
         "limit": row.limit_limit,
-        "active_slots": row.limit_active_slots,
+        "active_slots": limit_at(limit, now).active_slots,
         "slot_decay_per_second": row.limit_slot_decay_per_second,
     }
 
