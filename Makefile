@@ -1,7 +1,7 @@
 # Everything a newcomer or CI does. Bare `make` prints this list.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-wire check bench bench-quick docs docs-serve dev fmt lint format-check types imports lock clean
+.PHONY: help setup demo test test-fast test-wire differences check bench bench-quick docs docs-serve dev fmt lint format-check types imports lock clean
 
 BIN := .venv/bin
 READY := .venv/.complete
@@ -9,6 +9,8 @@ READY := .venv/.complete
 WORKERS ?= 2
 #: more options for pytest: `make test PYTEST="-k create"`
 PYTEST ?=
+#: more options for the comparison: `make differences DIFFERENCES="--only 'flows*'"`
+DIFFERENCES ?=
 #: more options for the benchmark: `make bench BENCH="--runs 1000000"`
 BENCH ?=
 
@@ -37,6 +39,10 @@ test-fast: $(READY)  ## Run the suite on SQLite only, without the tests of real 
 test-wire: $(READY)  ## Run the unmodified clients of others against our server
 	@echo "test-wire: the locked prefect 3 client as real processes (its .wire/ is made once)"
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/wire $(PYTEST)
+
+differences: $(READY)  ## Send the same requests to our server and to Prefect's; list what differs
+	@echo "differences: two servers, some thousand requests, ten minutes (its .wire/ is made once)"
+	@$(BIN)/python -m tests.wire.differences $(DIFFERENCES)
 
 check: format-check lint types test  ## Do exactly what CI does: format, lint, imports, types, tests
 

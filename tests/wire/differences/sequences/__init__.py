@@ -1,0 +1,41 @@
+"""Sequences of requests, one file per resource; importing this package registers them all."""
+
+from tests.wire.differences.sequences import (
+    artifacts,
+    bad_requests,
+    blocks,
+    concurrency,
+    deployment_polls,
+    deployments,
+    flow_run_lists,
+    flow_runs,
+    flow_states,
+    flows,
+    inputs,
+    schedules,
+    server,
+    task_runs,
+    variables,
+    work_pools,
+    work_queues,
+)
+
+__all__ = [
+    "artifacts",
+    "bad_requests",
+    "blocks",
+    "concurrency",
+    "deployment_polls",
+    "deployments",
+    "flow_run_lists",
+    "flow_runs",
+    "flow_states",
+    "flows",
+    "inputs",
+    "schedules",
+    "server",
+    "task_runs",
+    "variables",
+    "work_pools",
+    "work_queues",
+]
