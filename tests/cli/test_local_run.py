@@ -169,3 +169,42 @@ def test_an_unknown_pool_and_a_bad_cron_are_one_line(shell: Shell, flows: Path, 
     assert bad.code == 1
     assert "cron" in bad.err
     assert len(bad.err.splitlines()) == 1
+
+
+def test_a_deployments_run_is_executed_here_and_no_worker_takes_it(
+    shell: Shell, client: Client, flows: Path, pool: str
+) -> None:
+    name = unique("here")
+    shell("deploy", f"{flows}:add", "--name", name, "--pool", pool, "--param", "n=4")
+    answer = shell("run", f"add/{name}", "--execute", "--tag", "t", "--run-name", unique("run"))
+    assert answer.code == 0, answer.err
+    assert "ended Completed" in answer.out
+    [run] = client.read_flow_runs(deployments={"name": {"any_": [name]}})
+    assert (run.state_type, run.parameters) == ("COMPLETED", {"n": 4})
+    types = [state.type for state in client.read_flow_run_states(run.id)]
+    assert types == ["PENDING", "RUNNING", "COMPLETED"]
+
+
+def test_a_deployments_run_that_fails_here_is_exit_code_1(
+    shell: Shell, flows: Path, pool: str
+) -> None:
+    name = unique("here")
+    shell("deploy", f"{flows}:fail", "--name", name, "--pool", pool)
+    answer = shell("run", f"other flow/{name}", "--execute", "--output", "json")
+    assert answer.code == 1
+    assert answer.json["state_type"] == "FAILED"
+
+
+def test_what_is_executed_here_neither_waits_nor_has_a_key(shell: Shell) -> None:
+    for option in (("--start-in", "10s"), ("--idempotency-key", "k")):
+        answer = shell("run", "a/b", "--execute", *option)
+        assert (answer.code, answer.out) == (2, "")
+        assert "here and now" in answer.err
+
+
+def test_a_deployment_without_code_cannot_be_executed_here(shell: Shell, client: Client) -> None:
+    flow, name = unique("flow"), unique("bare")
+    client.create_deployment(name=name, flow_id=client.create_flow(flow))
+    answer = shell("run", f"{flow}/{name}", "--execute")
+    assert answer.code == 1
+    assert "deploy it again" in answer.err

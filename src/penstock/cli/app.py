@@ -32,6 +32,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "server",
         "Start a server; look after its database and keys.",
     ),
+    "completion": (
+        "penstock.cli.completion",
+        "completion",
+        "Print the completion script of a shell.",
+    ),
     "version": ("penstock.cli.version", "version", "Show the client's and the server's version."),
 }
 

@@ -1,4 +1,6 @@
-"""`penstock run --path` and `--module`: the flow runs in this process, recorded on the server."""
+"""`penstock run --path`, `--module` and `--execute`: the flow runs in this process, recorded on the
+server.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,20 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli.flow_files import find_flow_in
-from penstock.cli.invocation import Invocation
+from penstock.cli.invocation import Invocation, fail
 from penstock.cli.output import show_json, show_seconds
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from penstock.cli.run import RunRequest
+    from penstock.contract.rest.deployments import DeploymentResponse
+    from penstock.sdk.flows import Flow
 
 
 def run_here(invocation: Invocation, request: RunRequest, parameters: dict[str, Any]) -> int:
     """Create a run of the flow and execute it; 0 if it completed, 130 after Ctrl-C, else 1."""
     from penstock.sdk.parameters import recordable
-    from penstock.sdk.run import execute_flow_run
 
     flow = find_flow_in(request.path, request.module, request.name)
     client = invocation.client
@@ -34,6 +39,38 @@ def run_here(invocation: Invocation, request: RunRequest, parameters: dict[str, 
         parameters=recordable(bound),
         **{key: value for key, value in given.items() if value is not None},
     )
+    return _execute(invocation, request, flow, flow_run_id)
+
+
+def execute_here(
+    invocation: Invocation,
+    request: RunRequest,
+    deployment: DeploymentResponse,
+    given: dict[str, Any],
+) -> int:
+    """Create a run of the deployment that no worker takes, and execute it; as `run_here`."""
+    from penstock.sdk.entrypoints import load_flow
+
+    if not deployment.entrypoint:
+        fail(
+            f"The deployment {deployment.name!r} does not say where its code is",
+            "deploy it again: penstock deploy FILE.py:FLOW",
+        )
+    flow = load_flow(deployment.entrypoint, deployment.path)
+    # Workers take what is SCHEDULED.
+    state = {"type": "PENDING", "message": "Executed by `penstock run --execute`"}
+    flow_run_id = invocation.client.create_flow_run(
+        deployment_id=deployment.id, state=state, **given
+    )
+    return _execute(invocation, request, flow, flow_run_id)
+
+
+def _execute(
+    invocation: Invocation, request: RunRequest, flow: Flow[Any, Any], flow_run_id: UUID
+) -> int:
+    from penstock.sdk.run import execute_flow_run
+
+    client = invocation.client
     run_name = request.run_name
     if run_name is not None and flow.flow_run_name is not None:
         # The name given here wins over the one that the flow gives its runs.

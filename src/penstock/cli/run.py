@@ -30,6 +30,7 @@ class RunRequest:
     idempotency_key: str | None
     start_in: timedelta | None
     start_at: datetime | None
+    execute: bool
     watch: bool
     quiet: bool
     no_logs: bool
@@ -83,6 +84,12 @@ class RunRequest:
     "--start-at", type=options.Moment(), metavar="TIME", help="Start at 2030-01-31T09:00 (local)."
 )
 @click.option(
+    "--execute",
+    "-x",
+    is_flag=True,
+    help="Run it here and now, without a worker; exit 0 if it completed.",
+)
+@click.option(
     "--watch", "-w", is_flag=True, help="Show states and logs to the end; exit 0 if it completed."
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print the run's id and nothing else.")
@@ -97,6 +104,7 @@ def run(invocation: Invocation, /, **given: Any) -> int:
       penstock run etl/daily --param day=2030-01-31 --watch
       penstock run --name etl --start-in 10m
       penstock run --path flows.py --name etl --param 'limit=[1, 2]'
+      penstock run etl/daily --execute
     """
     request = RunRequest(**given)
     _check(request)
@@ -124,6 +132,8 @@ def _check(request: RunRequest) -> None:
         raise click.UsageError("Give --quiet or --output json, not both")
     if request.is_local:
         _check_local(request)
+    elif request.execute:
+        _check_execute(request)
 
 
 def _check_local(request: RunRequest) -> None:
@@ -135,6 +145,17 @@ def _check_local(request: RunRequest) -> None:
     for name, value in misplaced.items():
         if value is not None:
             raise click.UsageError(f"{name} is for deployments; a flow in a file runs here and now")
+
+
+def _check_execute(request: RunRequest) -> None:
+    misplaced = {
+        "--start-in": request.start_in,
+        "--start-at": request.start_at,
+        "--idempotency-key": request.idempotency_key,
+    }
+    for name, value in misplaced.items():
+        if value is not None:
+            raise click.UsageError(f"{name} is for workers; --execute runs it here and now")
 
 
 def read_parameters(request: RunRequest) -> dict[str, Any]:
@@ -170,9 +191,12 @@ def _create(invocation: Invocation, request: RunRequest, parameters: dict[str, A
         "tags": list(request.tags) or None,
         "context": dict(request.context) or None,
     }
-    flow_run_id = client.create_flow_run(
-        deployment_id=target.id, **{key: value for key, value in given.items() if value is not None}
-    )
+    given = {key: value for key, value in given.items() if value is not None}
+    if request.execute:
+        from penstock.cli.local_run import execute_here
+
+        return execute_here(invocation, request, target, given)
+    flow_run_id = client.create_flow_run(deployment_id=target.id, **given)
     if request.quiet:
         invocation.say(str(flow_run_id))
         invocation.out.flush()
