@@ -97,17 +97,6 @@ block_schema = Table(
     Index("ix_block_schema_block_type_id", "block_type_id", "created"),
 )
 
-block_schema_reference = Table(
-    "block_schema_reference",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("parent_id", Id, nullable=False),
-    Column("child_id", Id, nullable=False),
-    Column("name", Text, nullable=False),
-    UniqueConstraint("parent_id", "name", "child_id"),
-    Index("ix_block_schema_reference_child_id", "child_id"),
-)
-
 block_document = Table(
     "block_document",
     metadata,

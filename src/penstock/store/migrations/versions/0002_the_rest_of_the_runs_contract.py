@@ -129,23 +129,6 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "block_schema_reference",
-        sa.Column("id", penstock.store.column_types.Id(), nullable=False),
-        sa.Column("parent_id", penstock.store.column_types.Id(), nullable=False),
-        sa.Column("child_id", penstock.store.column_types.Id(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_block_schema_reference")),
-        sa.UniqueConstraint(
-            "parent_id",
-            "name",
-            "child_id",
-            name=op.f("uq_block_schema_reference_parent_id_name_child_id"),
-        ),
-    )
-    with op.batch_alter_table("block_schema_reference", schema=None) as batch_op:
-        batch_op.create_index("ix_block_schema_reference_child_id", ["child_id"], unique=False)
-
-    op.create_table(
         "block_type",
         sa.Column("id", penstock.store.column_types.Id(), nullable=False),
         sa.Column("workspace_id", sa.Integer(), server_default=sa.text("1"), nullable=False),
