@@ -164,11 +164,13 @@ def test_connected_task_workers_are_listed(server_url: str) -> None:
     with (
         serving(server_url, "b", "a", client_id="one"),
         serving(server_url, "b", client_id="two"),
+        serving(server_url, "d", client_id="two"),
     ):
         assert workers(server_url) == ["one", "two"]
         assert workers(server_url, "a") == ["one"]
         assert workers(server_url, "a", "b") == ["one", "two"]
         assert workers(server_url, "c") == []
+        wait_until(lambda: workers(server_url, "d") == ["two"])
         [worker, _] = httpx.post(f"{server_url}/task_workers/filter").json()
         assert worker["task_keys"] == ["b", "a"]
         assert worker["timestamp"].endswith("Z")

@@ -76,10 +76,16 @@ def next_delivery(tx: Transaction, task_keys: Collection[str]) -> datetime | Non
 
 
 def read_task_workers(
-    tx: Transaction, task_keys: Sequence[str] | None, now: datetime
+    tx: Transaction, task_keys: Sequence[str], now: datetime
 ) -> list[dict[str, Any]]:
-    """The task workers that are connected; only those that serve one of these tasks, if given."""
-    workers = store.select_task_workers(tx, now - STALE)
-    if task_keys is None:
-        return workers
-    return [w for w in workers if not set(task_keys).isdisjoint(w["task_keys"])]
+    """The task workers that are connected; with keys only those that serve one of these tasks.
+
+    One that has several connections is listed once, with all that it serves.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for worker in store.select_task_workers(tx, now - STALE):
+        known = found.setdefault(worker["identifier"], worker)
+        known["task_keys"] = list(dict.fromkeys([*known["task_keys"], *worker["task_keys"]]))
+        known["timestamp"] = max(known["timestamp"], worker["timestamp"])
+    wanted = set(task_keys)
+    return [w for w in found.values() if not wanted or not wanted.isdisjoint(w["task_keys"])]

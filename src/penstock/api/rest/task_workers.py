@@ -16,7 +16,7 @@ async def read_task_workers(request: Request, body: shapes.TaskWorkersFilterBody
     wanted = body.task_worker_filter
     read = partial(
         task_deliveries.read_task_workers,
-        task_keys=None if wanted is None else wanted.task_keys,
+        task_keys=[] if wanted is None else wanted.task_keys,
         now=datetime.now(UTC),
     )
     return json_response(await database(request).read(read))
