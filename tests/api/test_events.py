@@ -49,6 +49,15 @@ async def test_events_are_stored_and_found_newest_first(api: Api) -> None:
     }
 
 
+async def test_an_empty_list_of_ids_asks_for_none_in_particular(api: Api) -> None:
+    sent = event("a")
+    await api.post("/events", [sent])
+    assert len(await found(api, 1, id={"id": []})) == 1
+    body = {"filter": {"id": {"id": [str(uuid4())]}}}
+    assert (await api.post("/events/filter", body))["total"] == 0
+    assert len(await found(api, 1, id={"id": [sent["id"]]})) == 1
+
+
 async def test_pages_are_followed_by_their_urls(api: Api) -> None:
     await api.post("/events", [event(str(i), i) for i in range(5)])
     page = await api.post("/events/filter", {"limit": 2})

@@ -35,7 +35,7 @@ def where_events(filter: EventFilter, dialect: Dialect) -> list[Condition]:
         terms.append(event.c.occurred >= filter.occurred.since)
     if filter.occurred.until is not None:
         terms.append(event.c.occurred <= filter.occurred.until)
-    if filter.id.id is not None:
+    if filter.id.id:  # compat: clients send an empty list when they do not care
         terms.append(event.c.id.in_(filter.id.id))
     if filter.event is not None:
         terms += _names(filter.event)
