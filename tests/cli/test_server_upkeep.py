@@ -1,9 +1,14 @@
 """`penstock server key` and `penstock server database`: an operator's work beside a server."""
 
+import base64
+import secrets
 from pathlib import Path
 
 import httpx
+import pytest
 
+from penstock.sdk.client import Client
+from penstock.sdk.errors import ApiError
 from tests.cli.conftest import Shell
 from tests.conftest import sqlite_url
 from tests.provision import ServerProcess
@@ -32,3 +37,43 @@ def test_a_database_is_upgraded_where_no_server_has_it(tmp_path: Path, shell: Sh
     assert (done.code, done.out.startswith("The database is at revision")) == (0, True)
     wrong = shell("server", "database", "upgrade", "--database", "nonsense")
     assert (wrong.code, len(wrong.err.splitlines())) == (1, 1)
+
+
+def new_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+@pytest.mark.timeout(60)  # three servers, one after the other
+def test_the_key_for_secrets_is_changed_in_three_steps(
+    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, home = sqlite_url(tmp_path), tmp_path / "home"
+    old, new = new_key(), new_key()
+
+    def served(keys: str) -> ServerProcess:
+        return ServerProcess(url, home, "--no-services", env={"PENSTOCK_SECRET_KEY": keys})
+
+    with served(old) as server, Client(server.url) as client:
+        kind = client.create_block_type(name="Door", slug="door")
+        schema = client.create_block_schema(block_type_id=kind.id)
+        data = {"code": "hush-hush"}
+        block = client.create_block_document(
+            block_type_id=kind.id, block_schema_id=schema.id, name="front", data=data
+        )
+    with served(new) as server, Client(server.url) as client:
+        with pytest.raises(ApiError, match="set PENSTOCK_SECRET_KEY to the key"):
+            client.read_block_document(block)
+        assert client.count_block_documents() == 1
+        log = server.log.read_text()
+        assert "Blocks cannot be read or saved" in log
+        assert not [key for key in (old, new) if key in log]
+    monkeypatch.setenv("PENSTOCK_SECRET_KEY", new)
+    refused = shell("server", "database", "reencrypt", "--database", url)
+    assert (refused.code, len(refused.err.splitlines())) == (1, 1)
+    monkeypatch.setenv("PENSTOCK_SECRET_KEY", f"{new},{old}")
+    done = shell("server", "database", "reencrypt", "--database", url)
+    assert done.code == 0, done.err
+    assert done.out.startswith("1 blocks are encrypted")
+    with served(new) as server, Client(server.url) as client:
+        assert client.read_block_document(block).data == data
+        assert "hush-hush" not in server.log.read_text()

@@ -99,6 +99,27 @@ def upgrade(invocation: Invocation, database: str | None, output: str) -> None:
     show_change(invocation, output, done, {"revision": revision})
 
 
+@database_group.command("reencrypt")
+@_database
+@options.output
+@pass_invocation
+def reencrypt(invocation: Invocation, database: str | None, output: str) -> None:
+    """Encrypt the secrets of blocks anew, with the first key of PENSTOCK_SECRET_KEY.
+
+    Start the servers with the new key and the old one before, separated by a comma; afterwards
+    the old one can go.
+
+    Example: PENSTOCK_SECRET_KEY=NEW,OLD penstock server database reencrypt
+    """
+    from penstock.server.settings import default_database_url
+    from penstock.server.upkeep import reencrypt_secrets
+
+    with _one_line_errors():
+        count = reencrypt_secrets(database or default_database_url())
+    done = f"{count} blocks are encrypted with the first key; the others are not needed any more."
+    show_change(invocation, output, done, {"blocks": count})
+
+
 @server.group("key")
 def key_group() -> None:
     """Make API keys, for servers started with --auth-string."""

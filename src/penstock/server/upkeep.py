@@ -1,16 +1,24 @@
 """What an operator does to a database from the command line, beside or without a server."""
 
+import os
 import secrets
 from datetime import datetime
 from functools import partial
+from uuid import UUID
 
 from penstock.api.gate import hash_key
 from penstock.core.errors import Conflict, PenstockServerError
+from penstock.server.settings import home
 from penstock.store.api_keys import insert_api_key
+from penstock.store.block_documents import reencrypt_block_documents
 from penstock.store.database import sqlite_path
 from penstock.store.engines.sqlite import FileIsHeld, FileLock
 from penstock.store.migrations import HEAD, SchemaIsOld, upgrade_postgres, upgrade_sqlite
+from penstock.store.secrets import Secrets
 from penstock.store.visits import visit
+
+#: documents that are encrypted anew in one transaction
+CHUNK = 200
 
 #: errors whose message is for the operator
 EXPECTED_ERRORS = (PenstockServerError, FileIsHeld, SchemaIsOld, ValueError, OSError)
@@ -42,3 +50,18 @@ def create_key(url: str, name: str, now: datetime) -> str:
     except Conflict:
         raise Conflict(f"There is a key named {name!r} already; choose another name") from None
     return key
+
+
+def reencrypt_secrets(url: str) -> int:
+    """Encrypt all secrets with the first key of PENSTOCK_SECRET_KEY; how many there were.
+
+    Afterwards the other keys are not needed any more. Misconfigured when one is missing now.
+    """
+    keys = Secrets(os.environ.get("PENSTOCK_SECRET_KEY") or None, home() / "secret.key")
+    count, after = 0, UUID(int=0)
+    while ids := visit(
+        url, partial(reencrypt_block_documents, secrets=keys, after=after, limit=CHUNK)
+    ):
+        count, after = count + len(ids), ids[-1]
+    visit(url, keys.claim_alone)
+    return count

@@ -1,7 +1,7 @@
 """Statements of block documents: their data is stored encrypted, what it refers to beside it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from penstock.store.block_conditions import (
 )
 from penstock.store.block_schemas import TYPE_COLUMNS, block_schema_shape, select_block_schemas
 from penstock.store.block_types import block_type_shape
-from penstock.store.secrets import secrets_of
+from penstock.store.secrets import Secrets, secrets_of
 from penstock.store.statements import Row, Statement
 from penstock.store.tables import (
     WORKSPACE,
@@ -372,11 +372,10 @@ def _delete_some(tx: Transaction, condition: Any, limit: int) -> int:
 
 
 def reencrypt_block_documents(
-    tx: Transaction, after: UUID, limit: int, reencrypt: Callable[[str], str]
-) -> UUID | None:
-    """Encrypt the next documents anew; the id of the last one, None when none was left."""
+    tx: Transaction, secrets: Secrets, after: UUID, limit: int
+) -> list[UUID]:
+    """Encrypt the documents after that id anew, up to so many; their ids in order."""
     rows = tx.rows(_SELECT_SOME, after=after, limit=limit)
-    tx.run_many(
-        _REENCRYPT, [{"which": r.id, "seen": r.data, "data": reencrypt(r.data)} for r in rows]
-    )
-    return rows[-1].id if rows else None
+    many = [{"which": r.id, "seen": r.data, "data": secrets.reencrypt(tx, r.data)} for r in rows]
+    tx.run_many(_REENCRYPT, many)
+    return [row.id for row in rows]
