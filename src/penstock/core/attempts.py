@@ -27,6 +27,37 @@ MAX_LOST_DEFAULT = 3
 #: the name of a run that waits for a worker because its attempt was lost
 RESCHEDULED = "Rescheduled"
 _LOST = "Lost: whoever executed this run has not renewed its attempt"
+_SILENT = "Lost: the client that executed this run has sent no heartbeat for too long"
+
+# Clients of the contract know no attempts, but send heartbeats: an event every 30 s or more, which
+# does not say when the next one comes. Their runs are watched from the first one on.
+#: what a client's heartbeats are apart until two of them have been seen
+HEARTBEAT_SECONDS = 180
+#: what they are apart at least
+MIN_HEARTBEAT_SECONDS = 30
+#: so many of them may be missed
+MISSED_HEARTBEATS = 3
+_HEARTBEAT_EVENT = "prefect.flow-run.heartbeat"
+_FLOW_RUN_PREFIX = "prefect.flow-run."
+
+
+def heartbeat_of(event: Mapping[str, Any]) -> UUID | None:
+    """The flow run whose heartbeat an event with the wire's keys is; None for other events."""
+    if event["event"] != _HEARTBEAT_EVENT:
+        return None
+    prefix, found, id = event["resource"]["prefect.resource.id"].rpartition(_FLOW_RUN_PREFIX)
+    try:
+        return UUID(id) if found and not prefix else None
+    except ValueError:
+        return None
+
+
+def patience_after(heartbeat: datetime, previous: datetime | None) -> timedelta:
+    """How long the run of a heartbeat is believed to be alive, by when the last one was sent."""
+    apart = float(HEARTBEAT_SECONDS)
+    if previous is not None:
+        apart = max((heartbeat - previous).total_seconds(), MIN_HEARTBEAT_SECONDS)
+    return timedelta(seconds=min(apart, 86_400.0) * MISSED_HEARTBEATS)
 
 
 def only_the_current_attempt_writes(
@@ -94,17 +125,26 @@ def may_be_rescheduled(labels: Mapping[str, Any], deployment_id: UUID | None) ->
 
 
 def state_after_loss(
-    state_type: StateType, labels: Mapping[str, Any], losses: int | None, now: datetime
+    state_type: StateType,
+    labels: Mapping[str, Any],
+    losses: int | None,
+    now: datetime,
+    *,
+    silent: bool = False,
 ) -> State:
-    """The state of a run whose attempt is lost; `losses` is None when it is not rescheduled."""
+    """The state of a run whose attempt is lost; `losses` is None when it is not rescheduled.
+
+    `silent`: it had no attempt, its client's heartbeats have ended.
+    """
+    lost = _SILENT if silent else _LOST
     if state_type is StateType.CANCELLING:  # it has got what was asked of it
-        return make_state(StateType.CANCELLED, now, message=_LOST)
+        return make_state(StateType.CANCELLED, now, message=lost)
     if losses is None:
-        return make_state(StateType.CRASHED, now, message=_LOST)
+        return make_state(StateType.CRASHED, now, message=lost)
     most = labels.get(MAX_LOST)
     if not isinstance(most, int) or isinstance(most, bool):
         most = MAX_LOST_DEFAULT
     if losses >= most:
-        message = f"{_LOST}, as {losses} times before, which is all that {MAX_LOST} allows"
+        message = f"{lost}, as {losses} times before, which is all that {MAX_LOST} allows"
         return make_state(StateType.CRASHED, now, message=message)
-    return make_state(StateType.SCHEDULED, now, name=RESCHEDULED, message=_LOST)
+    return make_state(StateType.SCHEDULED, now, name=RESCHEDULED, message=lost)

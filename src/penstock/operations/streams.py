@@ -11,8 +11,10 @@ from uuid import UUID
 
 from penstock.contract.rest.events import Event
 from penstock.contract.rest.logs import LogCreate
+from penstock.core.attempts import heartbeat_of
 from penstock.core.errors import InvalidInput
 from penstock.core.task_run_reports import TaskRunReport, read_task_run_report
+from penstock.operations.attempts import Heartbeat, hear_heartbeats
 from penstock.operations.hub import Hub
 from penstock.operations.task_runs import record_task_run_events, refuse_lost_attempt
 from penstock.store.database import Database
@@ -21,7 +23,8 @@ from penstock.store.grouped import GroupedRows
 from penstock.store.logs import insert_logs, live_log_shapes, log_rows
 from penstock.store.segments import EVENTS, LOGS, SegmentStore, open_segments
 
-#: ids of events that were taken in lately: a client that lost its connection sends them again
+#: ids of events that were taken in lately (a client that lost its connection sends them again),
+#: and runs whose heartbeats are known
 MAX_REMEMBERED = 10_000
 
 
@@ -60,6 +63,8 @@ class Streams:
         self._new_logs = GroupedRows(self._insert_logs)
         self._new_events = GroupedRows(self._insert_events)
         self._taken_in: dict[UUID, None] = {}
+        #: when the last heartbeat of a flow run was sent that this server knows
+        self._heard: dict[UUID, datetime] = {}
 
     async def create_logs(self, lines: Sequence[LogCreate], now: datetime) -> None:
         """Publish log lines and store them; returns when they are committed."""
@@ -102,14 +107,27 @@ class Streams:
         if reports:
             record = partial(record_task_run_events, reports=reports, now=now, attempt=attempt)
             writes.append(self._db.write(record))
+        heartbeats = self._heartbeats(shapes)
+        if heartbeats:
+            writes.append(self._db.write(partial(hear_heartbeats, heartbeats=heartbeats, now=now)))
         await asyncio.gather(*writes, self.store_events(shapes, now))
         self._remember(new)
         self.hub.events.publish(shapes)
 
+    def _heartbeats(self, shapes: Sequence[dict[str, Any]]) -> list[Heartbeat]:
+        found = []
+        for shape in shapes:
+            run_id = heartbeat_of(shape)
+            if run_id is not None:
+                sent, previous = shape["occurred"], self._heard.pop(run_id, None)
+                found.append(Heartbeat(run_id, sent, previous))
+                self._heard[run_id] = sent
+        _forget_oldest(self._heard)
+        return found
+
     def _remember(self, ids: Iterable[UUID]) -> None:
         self._taken_in |= dict.fromkeys(ids)
-        for id in list(islice(self._taken_in, max(0, len(self._taken_in) - MAX_REMEMBERED))):
-            del self._taken_in[id]
+        _forget_oldest(self._taken_in)
 
     async def store_events(self, events: Sequence[dict[str, Any]], now: datetime) -> None:
         """Store events (as the wire has them); returns when they are committed."""
@@ -127,6 +145,11 @@ class Streams:
 
     async def _insert_events(self, rows: list[Any], now: datetime) -> None:
         await self.events.write(partial(insert_events, rows=rows), now)
+
+
+def _forget_oldest(known: dict[UUID, Any]) -> None:
+    for id in list(islice(known, max(0, len(known) - MAX_REMEMBERED))):
+        del known[id]
 
 
 @asynccontextmanager

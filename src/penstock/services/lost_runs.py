@@ -9,7 +9,7 @@ from penstock.core import documents
 from penstock.core.attempts import count_losses, may_be_rescheduled, state_after_loss
 from penstock.core.states import StateType
 from penstock.operations.flow_run_states import propose_state
-from penstock.store.attempts import hold_run, select_lost_attempts
+from penstock.store.attempts import hold_run, select_lost_attempts, select_silent_runs
 from penstock.store.database import Database
 from penstock.store.flow_runs import select_flow_run_facts, update_flow_run
 from penstock.store.statements import Row
@@ -22,7 +22,15 @@ _ANEW = {"pause_keys": None, "resuming": False}
 
 async def rescue_lost_runs(db: Database, now: datetime) -> int:
     """End or reschedule the runs of lost attempts; how many there were."""
-    lost = await db.read(partial(select_lost_attempts, now=now))
+    return await _end(db, await db.read(partial(select_lost_attempts, now=now)), now)
+
+
+async def rescue_silent_runs(db: Database, now: datetime) -> int:
+    """The same for runs of clients that have no attempts and whose heartbeats have ended."""
+    return await _end(db, await db.read(partial(select_silent_runs, now=now)), now)
+
+
+async def _end(db: Database, lost: list[Row], now: datetime) -> int:
     ended = 0
     for row in lost:
         ended += await db.write(partial(end_lost_run, lost=row, now=now))
@@ -40,7 +48,9 @@ def end_lost_run(tx: Transaction, *, lost: Row, now: datetime) -> bool:
     labels = documents.load(lost.labels)
     again = may_be_rescheduled(labels, row.deployment_id)
     losses = _losses(tx, lost) if again else None
-    state = state_after_loss(StateType(row.state_type), labels, losses, now)
+    state = state_after_loss(
+        StateType(row.state_type), labels, losses, now, silent=row.attempt_id is None
+    )
     # For this very row: one read anew might have ended meanwhile, by somebody else's hand.
     propose_state(tx, row, state, now, force=True)
     if state.type is StateType.SCHEDULED:
