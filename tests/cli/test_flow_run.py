@@ -119,6 +119,39 @@ def test_a_run_under_way_is_asked_to_end(shell: Shell, client: Client, deployed:
     assert (answer["id"], answer["state"]["type"]) == (str(run), "CANCELLING")
 
 
+def test_a_running_run_is_suspended_and_resumed(
+    shell: Shell, client: Client, deployed: Deployed
+) -> None:
+    run = client.create_flow_run(deployment_id=deployed.deployment_id)
+    refused = shell("flow-run", "suspend", str(run))
+    assert refused.code == 1
+    assert "is not suspended" in refused.err
+    for state in ("PENDING", "RUNNING"):
+        client.set_flow_run_state(run, state)
+    assert shell("flow-run", "suspend", str(run)).out.startswith("Suspended flow run ")
+    answer = shell("flow-run", "resume", str(run), "--output", "json").json
+    assert (answer["id"], answer["state"]["name"]) == (str(run), "Resuming")
+    again = shell("flow-run", "resume", str(run))
+    assert again.code == 1
+    assert "is not resumed" in again.err
+
+
+def test_a_paused_run_gets_its_input(shell: Shell, client: Client, deployed: Deployed) -> None:
+    run = client.create_flow_run(deployment_id=deployed.deployment_id)
+    schema = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+    client.create_flow_run_input(run, key="s", value=schema)
+    paused = {"run_input_keyset": {"schema": "s", "response": "r"}}
+    for state in (
+        {"type": "PENDING"},
+        {"type": "RUNNING"},
+        {"type": "PAUSED", "state_details": paused},
+    ):
+        client.set_flow_run_state(run, state)
+    assert "n: " in shell("flow-run", "resume", str(run), "--input", "n=many").err
+    assert shell("flow-run", "resume", str(run), "--input", "n=3").code == 0
+    assert client.read_flow_run_input(run, "r") == '{"n":3}'
+
+
 def test_a_deleted_run_is_gone(shell: Shell, client: Client, deployed: Deployed) -> None:
     run = client.create_flow_run(deployment_id=deployed.deployment_id)
     assert shell("flow-run", "delete", str(run)).code == 1

@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "flow-run": (
         "penstock.cli.flow_run",
         "flow_run",
-        "List, inspect, cancel and delete flow runs; read their logs.",
+        "List, inspect, cancel, resume and delete flow runs; read their logs.",
     ),
     "work-pool": ("penstock.cli.work_pool", "work_pool", "Create and change work pools."),
     "worker": ("penstock.cli.worker", "worker", "Execute the flow runs of a work pool."),

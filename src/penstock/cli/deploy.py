@@ -24,6 +24,7 @@ class DeployRequest:
     queue: str | None
     cron: str | None
     interval: timedelta | None
+    rrule: str | None
     timezone: str | None
     params: tuple[tuple[str, Any], ...]
     tags: tuple[str, ...]
@@ -45,7 +46,8 @@ class DeployRequest:
 @click.option(
     "--interval", type=options.Duration(), metavar="DURATION", help="Run every 30s, 10m, 2h, 1d."
 )
-@click.option("--timezone", metavar="ZONE", help="Of --cron or --interval, such as Europe/Paris.")
+@click.option("--rrule", metavar="RULE", help="Run by a recurrence rule, such as FREQ=DAILY.")
+@click.option("--timezone", metavar="ZONE", help="Of the schedule, such as Europe/Paris.")
 @options.param
 @options.tag("A tag for the deployment and its runs. Repeatable.")
 @click.option(
@@ -59,7 +61,7 @@ class DeployRequest:
 @click.option(
     "--concurrency-limit",
     type=click.IntRange(min=1),
-    help="Runs at the same time; kept, not enforced yet.",
+    help="At most so many runs at the same time.",
 )
 @click.option(
     "--job-variable",
@@ -80,10 +82,11 @@ def deploy(invocation: Invocation, /, **given: Any) -> None:
       penstock deploy flows.py:etl --name daily --pool local --cron '0 9 * * *'
     """
     request = DeployRequest(**given)
-    if request.cron and request.interval:
-        raise click.UsageError("Give --cron or --interval, not both")
-    if request.timezone and not (request.cron or request.interval):
-        raise click.UsageError("--timezone goes with --cron or --interval")
+    schedules = [request.cron, request.interval, request.rrule]
+    if sum(given is not None for given in schedules) > 1:
+        raise click.UsageError("Give one of --cron, --interval and --rrule")
+    if request.timezone and not any(schedules):
+        raise click.UsageError("--timezone goes with --cron, --interval or --rrule")
     flow = load_entrypoint(request.entrypoint)
     deployment_id = flow.deploy(
         request.name, client=invocation.client, **_deployment_fields(request)
@@ -103,6 +106,7 @@ def _deployment_fields(request: DeployRequest) -> dict[str, Any]:
         "work_queue_name": request.queue,
         "cron": request.cron,
         "interval": request.interval,
+        "rrule": request.rrule,
         "timezone": request.timezone,
         "parameters": dict(request.params) or None,
         "tags": list(request.tags) or None,

@@ -194,6 +194,57 @@ def cancel(invocation: Invocation, flow_run: str, output: str) -> None:
     show_change(invocation, output, done, {"id": run.id, "name": run.name, "state": state})
 
 
+@flow_run.command("suspend")
+@click.argument("flow_run")
+@options.output
+@pass_invocation
+def suspend(invocation: Invocation, flow_run: str, output: str) -> None:
+    """Take a running run of a deployment out of its process until it is resumed."""
+    from penstock.sdk.errors import RunRefused
+    from penstock.sdk.pauses import suspend_flow_run
+
+    client = invocation.client
+    run = find_flow_run(client, flow_run)
+    try:
+        suspend_flow_run(flow_run_id=run.id, timeout_seconds=None, client=client)
+    except RunRefused as error:
+        fail(str(error), f"look at it with: penstock flow-run inspect {run.id}")
+    _show_state(invocation, output, f"Suspended flow run {run.name!r}.", run.id)
+
+
+@flow_run.command("resume")
+@click.argument("flow_run")
+@click.option(
+    "--input",
+    "inputs",
+    type=options.KeyValue(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="What the run waits for; the value is JSON, else text. Repeatable.",
+)
+@options.output
+@pass_invocation
+def resume(
+    invocation: Invocation, flow_run: str, inputs: tuple[tuple[str, Any], ...], output: str
+) -> None:
+    """Let a paused or suspended run go on; a plain value goes as --input value=…"""
+    from penstock.sdk.errors import RunRefused
+    from penstock.sdk.pauses import resume_flow_run
+
+    client = invocation.client
+    run = find_flow_run(client, flow_run)
+    try:
+        resume_flow_run(run.id, dict(inputs) or None, client=client)
+    except RunRefused as error:
+        fail(str(error), f"look at it with: penstock flow-run inspect {run.id}")
+    _show_state(invocation, output, f"Resumed flow run {run.name!r}.", run.id)
+
+
+def _show_state(invocation: Invocation, output: str, done: str, id: Any) -> None:
+    run = invocation.client.read_flow_run(id)
+    show_change(invocation, output, done, {"id": run.id, "name": run.name, "state": run.state})
+
+
 @flow_run.command("delete")
 @click.argument("flow_run")
 @options.yes
