@@ -8,11 +8,17 @@ import pytest
 
 from penstock.server.app import Server
 from penstock.services.repossessor import repossess_slots
+from penstock.store.database import Database
 from tests.api.calls import Api, Json
 
 pytestmark = pytest.mark.anyio
 V2 = "/v2/concurrency_limits"
 V1 = "/concurrency_limits"
+
+
+def database_of(server: Server) -> Database:
+    assert server.database is not None
+    return server.database
 
 
 async def make(api: Api, name: str, limit: int = 1, **fields: Json) -> Json:
@@ -55,7 +61,7 @@ async def test_a_limit_is_made_read_changed_and_deleted(api: Api) -> None:
     assert await api.post(f"{V2}/filter", {"limit": 0}) == []
     await api.delete(f"{V2}/b")
     for method in ("GET", "PATCH", "DELETE"):
-        body = {} if method == "PATCH" else None
+        body: Json = {} if method == "PATCH" else None
         assert (await api.call(method, f"{V2}/b", body)).status_code == 404
 
 
@@ -138,10 +144,10 @@ async def test_a_lease_of_nothing_can_be_renewed_and_released(api: Api) -> None:
 async def test_slots_of_an_expired_lease_are_taken_back(server: Server, api: Api) -> None:
     await make(api, "a", 1)
     kept, now = await lease(api, "a", lease_duration=60), datetime.now(UTC)
-    assert await repossess_slots(server.database, now + timedelta(seconds=59)) == 0
+    assert await repossess_slots(database_of(server), now + timedelta(seconds=59)) == 0
     await api.post(f"{V2}/leases/{kept}/renew", {"lease_duration": 120})
-    assert await repossess_slots(server.database, now + timedelta(seconds=61)) == 0
-    assert await repossess_slots(server.database, now + timedelta(seconds=121)) == 1
+    assert await repossess_slots(database_of(server), now + timedelta(seconds=61)) == 0
+    assert await repossess_slots(database_of(server), now + timedelta(seconds=121)) == 1
     assert await slots_of(api, "a") == 0
     assert await status(api, f"{V2}/leases/{kept}/renew", {}) == 410
     # it was held for two minutes, so others wait as long as anybody does
@@ -223,3 +229,19 @@ async def test_a_tag_is_reset_to_just_these_task_runs(api: Api) -> None:
     await api.post(f"{V1}/tag/x/reset")
     assert await slots_of(api, "tag:x") == 0
     assert (await api.call("POST", f"{V1}/tag/unknown/reset", {})).status_code == 404
+
+
+async def test_a_deleted_task_run_gives_its_slots_back(api: Api) -> None:
+    await api.post(f"{V1}/", {"tag": "x", "concurrency_limit": 1})
+    run = await api.make_flow_run(await api.make_flow(), "RUNNING")
+    body = {"flow_run_id": run["id"], "task_key": "t", "dynamic_key": "0", "tags": ["x"]}
+    task_runs = [await api.post("/task_runs/", body | {"dynamic_key": f"{n}"}) for n in range(2)]
+    paths = [f"/task_runs/{task_run['id']}" for task_run in task_runs]
+    running = {"state": {"type": "RUNNING"}}
+    assert (await api.post(f"{paths[0]}/set_state", running))["status"] == "ACCEPT"
+    assert (await api.get(f"{V1}/tag/x"))["active_slots"] == [task_runs[0]["id"]]
+    assert (await api.post(f"{paths[1]}/set_state", running))["status"] == "WAIT"
+    await api.delete(paths[0])
+    assert (await api.post(f"{paths[1]}/set_state", running))["status"] == "ACCEPT"
+    await api.delete(f"/flow_runs/{run['id']}")
+    assert await slots_of(api, "tag:x") == 0

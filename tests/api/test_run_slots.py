@@ -16,10 +16,16 @@ from penstock.server.settings import Settings
 from penstock.services.late_runs import mark_late_runs
 from penstock.services.lost_runs import rescue_lost_runs
 from penstock.services.repossessor import repossess_slots
+from penstock.store.database import Database
 from tests.api.calls import Api, Json
 
 pytestmark = pytest.mark.anyio
 LEASE = "deployment_concurrency_lease_id"
+
+
+def database_of(server: Server) -> Database:
+    assert server.database is not None
+    return server.database
 
 
 async def make_deployment(api: Api, limit: int | None = 1, **fields: Json) -> str:
@@ -100,11 +106,11 @@ async def test_late_runs_are_cancelled_where_new_ones_are(server: Server, api: A
     late = await make_run(api, deployment)
     other = await make_run(api, deployment)
     await propose(api, other, "PENDING")
-    await mark_late_runs(server.database, datetime.now(UTC) + timedelta(seconds=20))
+    await mark_late_runs(database_of(server), datetime.now(UTC) + timedelta(seconds=20))
     assert (await api.get(f"/flow_runs/{late}"))["state_name"] == "Cancelled"
     await propose(api, other, "COMPLETED")
     late = await make_run(api, deployment)
-    await mark_late_runs(server.database, datetime.now(UTC) + timedelta(seconds=20))
+    await mark_late_runs(database_of(server), datetime.now(UTC) + timedelta(seconds=20))
     assert (await api.get(f"/flow_runs/{late}"))["state_name"] == "Late"
 
 
@@ -226,7 +232,7 @@ async def test_a_lost_run_gives_its_slot_back(server: Server, api: Api) -> None:
     run = await make_run(api, deployment)
     attempt = {"Penstock-Attempt": str(uuid4())}
     await propose(api, run, "PENDING", headers=attempt)
-    await rescue_lost_runs(server.database, datetime.now(UTC) + timedelta(seconds=40))
+    await rescue_lost_runs(database_of(server), datetime.now(UTC) + timedelta(seconds=40))
     assert (await api.get(f"/flow_runs/{run}"))["state_type"] == "CRASHED"
     assert await slots_of(api, deployment) == 0
 
@@ -237,9 +243,9 @@ async def test_a_slot_whose_lease_ran_out_is_taken_again_or_the_run_is_cancelled
     deployment = await make_deployment(api)
     first, second = await make_run(api, deployment), await make_run(api, deployment)
     taken = await propose(api, first, "PENDING")
-    assert await repossess_slots(server.database, datetime.now(UTC)) == 0
+    assert await repossess_slots(database_of(server), datetime.now(UTC)) == 0
     expired = datetime.now(UTC) + timedelta(seconds=301)
-    assert await repossess_slots(server.database, expired) == 1
+    assert await repossess_slots(database_of(server), expired) == 1
     assert await slots_of(api, deployment) == 0
     running = await propose(api, first, "RUNNING")
     details = "state_details"
@@ -247,7 +253,7 @@ async def test_a_slot_whose_lease_ran_out_is_taken_again_or_the_run_is_cancelled
     assert await slots_of(api, deployment) == 1
     await propose(api, first, "COMPLETED")
     await propose(api, first, "PENDING")
-    await repossess_slots(server.database, expired)
+    await repossess_slots(database_of(server), expired)
     await propose(api, second, "PENDING")
     assert await said(api, first, "RUNNING") == "REJECT Cancelled"
     assert await slots_of(api, deployment) == 1
@@ -262,8 +268,8 @@ async def test_renewing_an_attempt_keeps_the_slot(server: Server, api: Api) -> N
     await propose(api, run, "PENDING", headers={"Penstock-Attempt": attempt})
     await api.post(f"/penstock/attempts/{attempt}/renew")
     now = datetime.now(UTC)
-    assert await repossess_slots(server.database, now + timedelta(seconds=250)) == 0
-    assert await repossess_slots(server.database, now + timedelta(seconds=310)) == 1
+    assert await repossess_slots(database_of(server), now + timedelta(seconds=250)) == 0
+    assert await repossess_slots(database_of(server), now + timedelta(seconds=310)) == 1
 
 
 # ------------------------------------------------------------------ pools and queues

@@ -144,7 +144,7 @@ def test_a_run_whose_slot_was_lost_starts_with_another_one_or_not_at_all() -> No
 
 
 def test_a_run_that_comes_too_early_takes_no_slot() -> None:
-    current = state(P, scheduled_time=ahead(seconds=60), **{LEASE: OUR_LEASE})
+    current = make_state(P, NOW, details={"scheduled_time": ahead(seconds=60), LEASE: OUR_LEASE})
     outcome = decide(run_in(current, deployment_slots=FREE), state(R))
     assert outcome.decision.status is SetStateStatus.WAIT
     assert outcome.takes is None
