@@ -17,7 +17,10 @@ MAX_INTERVALS = 500
 
 
 def intervals(start: datetime, end: datetime, length: timedelta) -> int:
-    """How many intervals there are from start until end. InvalidInput when they are too many."""
+    """How many intervals there are from start until end.
+
+    InvalidInput when they are too many, or last beyond the calendar.
+    """
     loc = ("body", "history_interval_seconds")
     if length < timedelta(seconds=1):
         raise InvalidInput("A history interval lasts a second or longer", loc)
@@ -26,6 +29,10 @@ def intervals(start: datetime, end: datetime, length: timedelta) -> int:
         raise InvalidInput(
             f"That makes {count} intervals, more than {MAX_INTERVALS}: take longer ones", loc
         )
+    try:
+        start + count * length
+    except OverflowError:
+        raise InvalidInput("The last interval ends beyond the calendar", loc) from None
     return count
 
 
