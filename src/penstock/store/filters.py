@@ -19,7 +19,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    true,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -57,6 +56,18 @@ def joined(filter: Any, conditions: Sequence[Condition | None]) -> Condition | N
         return said[0] if said else None
     either = getattr(filter, "operator", Operator.and_) is Operator.or_
     return or_(*said) if either else and_(*said)
+
+
+def joined_parts(filter: Any, **parts: Condition | None) -> Condition | None:
+    """The conditions of a filter's parts, by their names, joined as the filter wants.
+
+    A part that is there and says nothing holds for every row: of alternatives, it is enough.
+    """
+    if filter.operator is Operator.or_:
+        for name, condition in parts.items():
+            if condition is None and getattr(filter, name) is not None:
+                return None
+    return joined(filter, list(parts.values()))
 
 
 def among(column: AnyColumn, values: Sequence[Any]) -> Condition:
@@ -182,7 +193,7 @@ def _tags(table: Table, owner: AnyColumn, filter: Any) -> Condition | None:
     conditions: list[Condition | None] = []
     if filter.all_ is not None:
         distinct = list(dict.fromkeys(filter.all_))
-        if len(distinct) <= 3:
+        if len(distinct) <= 3:  # none of them asks for nothing
             conditions.extend(has(side.tag == t) for t in distinct)
         else:
             conditions.append(id.in_(tagged(owner, distinct, all_of=True)))
@@ -206,13 +217,13 @@ def flow_condition(filter: wire.FlowFilter | None) -> Condition | None:
         deployed = flow.c.id.in_(select(deployment.c.flow_id))
         if filter.deployment.is_null_:
             deployed = ~deployed
-    conditions = [
-        ids_condition(flow.c.id, filter.id),
-        deployed,
-        _names(flow.c.name, filter.name),
-        _tags(flow, flow_tag.c.flow_id, filter.tags),
-    ]
-    return joined(filter, conditions)
+    return joined_parts(
+        filter,
+        id=ids_condition(flow.c.id, filter.id),
+        deployment=deployed,
+        name=_names(flow.c.name, filter.name),
+        tags=_tags(flow, flow_tag.c.flow_id, filter.tags),
+    )
 
 
 def flow_run_condition(filter: wire.FlowRunFilter | None) -> Condition | None:
@@ -221,24 +232,26 @@ def flow_run_condition(filter: wire.FlowRunFilter | None) -> Condition | None:
         return None
     run = flow_run.c
     version = filter.flow_version
-    conditions = [
-        ids_condition(run.id, filter.id),
-        _names(run.name, filter.name),
-        _tags(flow_run, flow_run_tag.c.flow_run_id, filter.tags),
-        ids_condition(run.deployment_id, filter.deployment_id),
-        _in_queues(filter.work_queue_name),
-        _state(flow_run, filter.state),
-        None if version is None else _among(run.flow_version, version.any_),
-        _started_between(flow_run, filter.start_time),
-        _between(run.end_time, filter.end_time),
-        _between(run.expected_start_time, filter.expected_start_time),
-        _between(run.next_scheduled_start_time, filter.next_scheduled_start_time),
-        subflow_condition(filter.parent_flow_run_id),
-        ids_condition(run.parent_task_run_id, filter.parent_task_run_id),
-        _keyed(filter.idempotency_key),
-        _created_by(filter.created_by),
-    ]
-    return joined(filter, conditions)
+    return joined_parts(
+        filter,
+        id=ids_condition(run.id, filter.id),
+        name=_names(run.name, filter.name),
+        tags=_tags(flow_run, flow_run_tag.c.flow_run_id, filter.tags),
+        deployment_id=ids_condition(run.deployment_id, filter.deployment_id),
+        work_queue_name=_in_queues(filter.work_queue_name),
+        state=_state(flow_run, filter.state),
+        flow_version=None if version is None else _among(run.flow_version, version.any_),
+        start_time=_started_between(flow_run, filter.start_time),
+        end_time=_between(run.end_time, filter.end_time),
+        expected_start_time=_between(run.expected_start_time, filter.expected_start_time),
+        next_scheduled_start_time=_between(
+            run.next_scheduled_start_time, filter.next_scheduled_start_time
+        ),
+        parent_flow_run_id=subflow_condition(filter.parent_flow_run_id),
+        parent_task_run_id=ids_condition(run.parent_task_run_id, filter.parent_task_run_id),
+        idempotency_key=_keyed(filter.idempotency_key),
+        created_by=_created_by(filter.created_by),
+    )
 
 
 def _in_queues(filter: wire.FlowRunFilterWorkQueueName | None) -> Condition | None:
@@ -332,18 +345,18 @@ def task_run_condition(filter: wire.TaskRunFilter | None) -> Condition | None:
     if filter is None:
         return None
     run = task_run.c
-    conditions = [
-        ids_condition(run.id, filter.id),
-        _names(run.name, filter.name),
-        _tags(task_run, task_run_tag.c.task_run_id, filter.tags),
-        _state(task_run, filter.state),
-        _started_between(task_run, filter.start_time),
-        _between(run.end_time, filter.end_time),
-        _between(run.expected_start_time, filter.expected_start_time),
-        _with_subflow_runs(filter.subflow_runs),
-        _of_flow_runs(filter.flow_run_id),
-    ]
-    return joined(filter, conditions)
+    return joined_parts(
+        filter,
+        id=ids_condition(run.id, filter.id),
+        name=_names(run.name, filter.name),
+        tags=_tags(task_run, task_run_tag.c.task_run_id, filter.tags),
+        state=_state(task_run, filter.state),
+        start_time=_started_between(task_run, filter.start_time),
+        end_time=_between(run.end_time, filter.end_time),
+        expected_start_time=_between(run.expected_start_time, filter.expected_start_time),
+        subflow_runs=_with_subflow_runs(filter.subflow_runs),
+        flow_run_id=_of_flow_runs(filter.flow_run_id),
+    )
 
 
 def _with_subflow_runs(filter: wire.TaskRunFilterSubFlowRuns | None) -> Condition | None:
@@ -386,16 +399,16 @@ def deployment_condition(filter: wire.DeploymentFilter | None) -> Condition | No
         queues = select(work_queue.c.id).where(work_queue.c.name.in_(filter.work_queue_name.any_))
         queued = deployment.c.work_queue_id.in_(queues)
     paused = None if filter.paused is None else filter.paused.eq_
-    conditions = [
-        ids_condition(deployment.c.id, filter.id),
-        _names(deployment.c.name, filter.name),
-        either_name,
-        None if paused is None else deployment.c.paused.is_(paused),
-        _tags(deployment, deployment_tag.c.deployment_id, filter.tags),
-        queued,
-        _limited(filter.concurrency_limit),
-    ]
-    return joined(filter, conditions)
+    return joined_parts(
+        filter,
+        id=ids_condition(deployment.c.id, filter.id),
+        name=_names(deployment.c.name, filter.name),
+        flow_or_deployment_name=either_name,
+        paused=None if paused is None else deployment.c.paused.is_(paused),
+        tags=_tags(deployment, deployment_tag.c.deployment_id, filter.tags),
+        work_queue_name=queued,
+        concurrency_limit=_limited(filter.concurrency_limit),
+    )
 
 
 def _limited(filter: wire.DeploymentFilterConcurrencyLimit | None) -> Condition | None:
@@ -415,27 +428,25 @@ def work_pool_condition(filter: wire.WorkPoolFilter | None) -> Condition | None:
     """Which work pools."""
     if filter is None:
         return None
-    conditions = [
-        ids_condition(work_pool.c.id, filter.id),
-        _names(work_pool.c.name, filter.name),
-        None if filter.type is None else _among(work_pool.c.type, filter.type.any_),
-    ]
-    return joined(filter, conditions)
+    return joined_parts(
+        filter,
+        id=ids_condition(work_pool.c.id, filter.id),
+        name=_names(work_pool.c.name, filter.name),
+        type=None if filter.type is None else _among(work_pool.c.type, filter.type.any_),
+    )
 
 
 def work_queue_condition(filter: wire.WorkQueueFilter | None) -> Condition | None:
     """Which work queues."""
     if filter is None:
         return None
-    conditions: list[Condition | None] = [ids_condition(work_queue.c.id, filter.id)]
+    named = None
     if filter.name is not None:
-        conditions.append(_among(work_queue.c.name, filter.name.any_))
-        if filter.name.startswith_ is not None:
-            starts = [
-                work_queue.c.name.startswith(t, autoescape=True) for t in filter.name.startswith_
-            ]
-            conditions.append(or_(false(), *starts))
-    return joined(filter, conditions)
+        starts = filter.name.startswith_
+        begins = [work_queue.c.name.startswith(t, autoescape=True) for t in starts or ()]
+        begins_so = None if starts is None else or_(false(), *begins)
+        named = joined(filter.name, [_among(work_queue.c.name, filter.name.any_), begins_so])
+    return joined_parts(filter, id=ids_condition(work_queue.c.id, filter.id), name=named)
 
 
 def variable_condition(filter: wire.VariableFilter | None) -> Condition | None:
@@ -446,17 +457,17 @@ def variable_condition(filter: wire.VariableFilter | None) -> Condition | None:
     if (tags := filter.tags) is not None:
         # Variables are few: their tags need no side table.
         of = variable.c.tags
-        has: list[Condition | None] = [holds_text(of, literal(tag)) for tag in tags.all_ or []]
-        all_of = and_(true(), *has) if tags.all_ is not None else None
+        has = [holds_text(of, literal(tag)) for tag in tags.all_ or []]
+        all_of = and_(*has) if has else None
         untagged = of == documents.EMPTY_ARRAY
         none = None if tags.is_null_ is None else untagged if tags.is_null_ else ~untagged
         tagged_so = joined(tags, [all_of, none])
-    conditions = [
-        ids_condition(variable.c.id, filter.id),
-        _names(variable.c.name, filter.name),
-        tagged_so,
-    ]
-    return joined(filter, conditions)
+    return joined_parts(
+        filter,
+        id=ids_condition(variable.c.id, filter.id),
+        name=_names(variable.c.name, filter.name),
+        tags=tagged_so,
+    )
 
 
 def artifact_condition(
@@ -474,11 +485,11 @@ def artifact_condition(
     if filter.key is not None:
         exists = None if filter.key.exists_ is None else _is_null(key, not filter.key.exists_)
         keyed = joined(filter.key, [_names(key, filter.key), exists])
-    conditions = [
-        by_id,
-        keyed,
-        ids_condition(artifact.c.flow_run_id, filter.flow_run_id),
-        ids_condition(artifact.c.task_run_id, filter.task_run_id),
-        _names(artifact.c.type, filter.type),
-    ]
-    return joined(filter, conditions)
+    parts = {
+        "id" if isinstance(filter, wire.ArtifactFilter) else "latest_id": by_id,
+        "key": keyed,
+        "flow_run_id": ids_condition(artifact.c.flow_run_id, filter.flow_run_id),
+        "task_run_id": ids_condition(artifact.c.task_run_id, filter.task_run_id),
+        "type": _names(artifact.c.type, filter.type),
+    }
+    return joined_parts(filter, **parts)
