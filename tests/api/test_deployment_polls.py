@@ -98,6 +98,8 @@ async def test_there_are_no_automations_and_creating_one_is_refused(api: Api) ->
     assert (gone.status_code, gone.json()) == (202, None)
     assert await api.post("/automations/filter") == []
     assert await api.post("/automations/count") == 0
+    related = await api.call("GET", "/automations/related-to/prefect.deployment.1")
+    assert (related.status_code, related.json()) == (200, [])
     refused = await api.call("POST", "/automations/", {"name": "a"})
     assert refused.status_code == 501
     assert "not served yet" in refused.json()["detail"]

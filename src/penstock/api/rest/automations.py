@@ -29,6 +29,12 @@ async def count_automations(
     return json_response(0)
 
 
+async def read_automations_related_to_resource(request: Request, resource_id: str) -> Response:
+    """None: no automation has to do with a resource."""
+    # compat: `prefect deployment inspect` of 3.8.8 asks for the triggers of the deployment
+    return json_response([])
+
+
 async def delete_automations_owned_by_resource(request: Request, resource_id: str) -> Response:
     """A resource owns no automations, so that all it owns are gone."""
     # compat: prefect 3.8.8 asks for this whenever it deploys
@@ -39,6 +45,9 @@ router = Doors(prefix="/automations", tag="Automations")
 router.door("POST", "/", create_automation, status=201)
 router.door("POST", "/filter", read_automations, answers=list[Any])
 router.door("POST", "/count", count_automations, answers=int)
+router.door(
+    "GET", "/related-to/{resource_id}", read_automations_related_to_resource, answers=list[Any]
+)
 router.door(
     "DELETE",
     "/owned-by/{resource_id}",

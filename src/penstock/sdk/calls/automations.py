@@ -23,6 +23,11 @@ def count_automations(**filter_body: Any) -> Call[int]:
     return Call("POST", "/automations/count", number, filter_body)
 
 
+def read_automations_related_to(resource_id: str) -> Call[list[Fields]]:
+    """The automations that have to do with a resource, such as `prefect.deployment.<id>`: none."""
+    return Call("GET", f"/automations/related-to/{quoted(resource_id)}", plain)
+
+
 def delete_automations_owned_by(resource_id: str) -> Call[None]:
     """Deletes the automations that belong to a resource, such as `prefect.deployment.<id>`."""
     return Call("DELETE", f"/automations/owned-by/{quoted(resource_id)}", nothing)
