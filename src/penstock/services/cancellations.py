@@ -4,13 +4,11 @@ ever.
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
-from penstock.core.ids import new_id
-from penstock.core.states import State, StateType, make_state
-from penstock.core.task_run_reports import TaskRunReport
+from penstock.core.states import StateType, make_state
+from penstock.core.task_run_rules import Policy, decide_task_run_state
 from penstock.operations.flow_run_states import propose_state
-from penstock.operations.task_runs import record_task_run_events
+from penstock.operations.task_run_states import task_run_facts, write_task_run_state
 from penstock.store.cancelled_runs import (
     select_left_subflow_runs,
     select_left_task_runs,
@@ -19,6 +17,7 @@ from penstock.store.cancelled_runs import (
 from penstock.store.database import Database
 from penstock.store.flow_runs import select_flow_run_facts
 from penstock.store.statements import Row
+from penstock.store.task_run_states import select_task_run_facts
 from penstock.store.transaction import Transaction
 
 EVERY_SECONDS = 20
@@ -31,7 +30,6 @@ OLD = timedelta(hours=24)
 STUCK_AFTER = timedelta(seconds=300)
 #: rows of one kind per pass
 PASS = 100
-_TICK = timedelta(microseconds=1)
 _WITH_ITS_FLOW = "The flow run around it was cancelled"
 _GIVEN_UP = "Nobody has reported that the run's process has ended; it counts as cancelled"
 
@@ -48,12 +46,13 @@ async def clean_up_cancelled_before(db: Database, now: datetime) -> int:
 
 async def _end_leftovers(db: Database, now: datetime, lately: timedelta) -> int:
     since = now - lately
-    tasks = await db.read(partial(select_left_task_runs, since=since, limit=PASS))
-    if tasks:
-        await db.write(partial(cancel_task_runs, rows=tasks, now=now))
+    # Subflows first: the task runs that stand for them follow their states.
     subflows = await db.read(partial(select_left_subflow_runs, since=since, limit=PASS))
     if subflows:
         await db.write(partial(cancel_subflow_runs, rows=subflows, now=now))
+    tasks = await db.read(partial(select_left_task_runs, since=since, limit=PASS))
+    if tasks:
+        await db.write(partial(cancel_task_runs, rows=tasks, now=now))
     return len(tasks) + len(subflows)
 
 
@@ -66,8 +65,14 @@ async def _end_stuck(db: Database, now: datetime) -> int:
 
 
 def cancel_task_runs(tx: Transaction, rows: list[Row], now: datetime) -> None:
-    """Give these task runs the state CANCELLED, unless newer reports have come meanwhile."""
-    record_task_run_events(tx, [_cancelled_report(row, now) for row in rows], now)
+    """Give these task runs the state CANCELLED, unless they have got another one meanwhile."""
+    for left in rows:
+        row = select_task_run_facts(tx, left.id)
+        if row is None or row.state_id != left.state_id:
+            continue
+        state = make_state(StateType.CANCELLED, now, message=_WITH_ITS_FLOW)
+        outcome = decide_task_run_state(task_run_facts(row), state, now, Policy.MINIMAL)
+        write_task_run_state(tx, row, outcome, now)
 
 
 def cancel_subflow_runs(tx: Transaction, rows: list[Row], now: datetime) -> None:
@@ -89,30 +94,3 @@ def end_cancellations(tx: Transaction, rows: list[Row], now: datetime) -> None:
         if row is not None and row.state_id == stuck.state_id:
             state = make_state(StateType.CANCELLED, now, message=_GIVEN_UP)
             propose_state(tx, row, state, now, force=True)
-
-
-def _cancelled_report(row: Row, now: datetime) -> TaskRunReport:
-    # the clock of the client that reported it may be ahead
-    moment = now if row.state_timestamp is None else max(now, row.state_timestamp + _TICK)
-    type = StateType.CANCELLED
-    state = State(new_id(now), type, "Cancelled", moment, _WITH_ITS_FLOW, None, {})
-    columns: dict[str, Any] = {
-        "task_key": row.task_key,
-        "dynamic_key": row.dynamic_key,
-        "state_id": state.id,
-        "state_type": type,
-        "state_name": state.name,
-        "state_timestamp": moment,
-        "start_time": row.start_time or moment,
-        "end_time": moment,
-        "total_run_time": row.total_run_time + _seconds_running(row, moment),
-    }
-    return TaskRunReport(
-        row.id, row.flow_run_id, row.task_key, row.dynamic_key, state, None, columns
-    )
-
-
-def _seconds_running(row: Row, moment: datetime) -> float:
-    if row.state_type != StateType.RUNNING:
-        return 0.0
-    return float((moment - row.state_timestamp).total_seconds())
