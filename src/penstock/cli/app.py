@@ -26,6 +26,12 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "List, inspect, cancel, resume and delete flow runs; read their logs.",
     ),
     "work-pool": ("penstock.cli.work_pool", "work_pool", "Create and change work pools."),
+    "concurrency-limit": (
+        "penstock.cli.concurrency_limit",
+        "concurrency_limit",
+        "Limit what happens at once, by name or tag.",
+    ),
+    "variable": ("penstock.cli.variable", "variable", "Set and read variables."),
     "worker": ("penstock.cli.worker", "worker", "Execute the flow runs of a work pool."),
     "server": (
         "penstock.cli.server",
