@@ -185,6 +185,7 @@ async def test_the_limit_of_a_tag_is_the_global_limit_of_its_name(api: Api) -> N
     assert (again.status_code, again.json()["concurrency_limit"]) == (200, 2)
     await make(api, "tag:y", 3)
     await make(api, "other")
+    await make(api, "TAG:z")
     assert [x["tag"] for x in await api.post(f"{V1}/filter")] == ["x", "y"]
     assert (await api.get(f"{V2}/tag:x"))["limit"] == 2
     by_id = await api.get(f"{V1}/{made.json()['id']}")

@@ -90,7 +90,7 @@ def move_slots(
 ) -> None:
     """Take and give back what was decided, last of all: slots are rows that everybody wants.
 
-    Raises Stale when the slot that was free is taken, or the limit is gone.
+    Raises Stale when the slot that was free is taken, or the lease or the limit is gone.
     """
     if outcome.releases is not None:
         release_lease(tx, outcome.releases, now)
@@ -104,8 +104,8 @@ def move_slots(
         _take_slot(tx, run_id, slots.limit.id, outcome.takes, until, now)
     elif slots.is_held and outcome.state.type is StateType.RUNNING:
         lease = lease_of(outcome.state)
-        if lease is not None:
-            extend_lease(tx, lease, until)
+        if lease is not None and not extend_lease(tx, lease, until):
+            raise Stale  # it has just run out
 
 
 def _take_slot(

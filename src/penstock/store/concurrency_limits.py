@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, delete, insert, select, update
+from sqlalchemy import Select, bindparam, delete, func, insert, select, update
 
 from penstock.core.concurrency_rules import FIRST_OCCUPANCY_SECONDS, TAG_PREFIX, Limit, limit_at
 from penstock.core.ids import new_id
@@ -23,7 +23,8 @@ _PAGE = Statement(
     _SELECT_LIMITS.order_by(_limit.name).limit(bindparam("limit")).offset(bindparam("offset"))
 )
 _PAGE_OF_TAGS = Statement(
-    _SELECT_LIMITS.where(_limit.name.startswith(TAG_PREFIX, autoescape=True))
+    # not LIKE, to which SQLite's upper and lower case are the same
+    _SELECT_LIMITS.where(func.substr(_limit.name, 1, len(TAG_PREFIX)) == TAG_PREFIX)
     .order_by(_limit.name)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))

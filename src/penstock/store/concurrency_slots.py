@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -136,10 +137,11 @@ _RENEW = Statement(
     .where(_ID, _lease.expires_at > bindparam("now", type_=_lease.expires_at.type))
     .values(expires_at=bindparam("until", type_=_lease.expires_at.type))
 )
+_UNTIL = bindparam("until", type_=_lease.expires_at.type)
 _EXTEND = Statement(
     update(concurrency_lease)
-    .where(_ID, _lease.expires_at < bindparam("until", type_=_lease.expires_at.type))
-    .values(expires_at=bindparam("until", type_=_lease.expires_at.type))
+    .where(_ID)
+    .values(expires_at=case((_lease.expires_at < _UNTIL, _UNTIL), else_=_lease.expires_at))
 )
 _SELECT = Statement(select(_lease.id, _lease.created).where(_ID))
 _DELETE = Statement(delete(concurrency_lease).where(_ID).returning(_lease.id, _lease.created))
@@ -174,9 +176,9 @@ def renew_lease(tx: Transaction, id: UUID, until: datetime, now: datetime) -> bo
     return bool(tx.run(_RENEW, id=id, until=until, now=now))
 
 
-def extend_lease(tx: Transaction, id: UUID, until: datetime) -> None:
-    """Let a lease last at least until then, if it is still there."""
-    tx.run(_EXTEND, id=id, until=until)
+def extend_lease(tx: Transaction, id: UUID, until: datetime) -> bool:
+    """Let a lease last at least until then; False when it is not there."""
+    return bool(tx.run(_EXTEND, id=id, until=until))
 
 
 def select_lease(tx: Transaction, id: UUID) -> Row | None:
