@@ -80,6 +80,10 @@ _UPDATE = Statement(
         updated=bindparam("now", type_=block_document.c.updated.type),
     )
 )
+_REFERENCES = select(_REF.parent_id, _REF.child_id, _REF.name).order_by(_REF.name)
+_SELECT_REFERENCES = Statement(
+    _REFERENCES.where(_REF.parent_id == bindparam("parent_id", type_=_ID))
+)
 _DELETE_REFERENCES_OF = Statement(
     delete(block_document_reference).where(_REF.parent_id == bindparam("parent_id", type_=_ID))
 )
@@ -178,11 +182,7 @@ class DocumentTree:
         self._schemas = select_block_schemas(tx, list(schema_ids))
 
     def _look_below(self, parents: list[UUID]) -> list[UUID]:
-        for found in self._tx.rows(
-            select(_REF.parent_id, _REF.child_id, _REF.name)
-            .where(_REF.parent_id.in_(parents))
-            .order_by(_REF.name)
-        ):
+        for found in select_references(self._tx, parents):
             self._children[found.parent_id].append((found.name, found.child_id))
         wanted = {c for p in parents for _, c in self._children[p]} - self._rows.keys()
         if not wanted:
@@ -294,9 +294,10 @@ def block_document_shapes(
 
 
 def select_references(tx: Transaction, parent_ids: Sequence[UUID]) -> list[Row]:
-    """What these documents refer to: (parent_id, child_id, name)."""
-    query = select(_REF.parent_id, _REF.child_id, _REF.name).where(_REF.parent_id.in_(parent_ids))
-    return tx.rows(query)
+    """What these documents refer to, by name of the value: (parent_id, child_id, name)."""
+    if len(parent_ids) == 1:  # mostly; then nothing has to be rendered
+        return tx.rows(_SELECT_REFERENCES, parent_id=parent_ids[0])
+    return tx.rows(_REFERENCES.where(_REF.parent_id.in_(parent_ids)))
 
 
 def select_document_exists(tx: Transaction, type_id: UUID, name: str) -> bool:
