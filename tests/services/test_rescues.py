@@ -231,6 +231,21 @@ async def test_tasks_of_a_cancelled_run_end_with_it(api: Api, db: Database) -> N
     assert await clean_up_cancelled(db, datetime.now(UTC)) == 0
 
 
+async def test_a_task_that_ends_with_its_cancelled_run_gives_its_slots_back(
+    api: Api, db: Database
+) -> None:
+    await api.post("/concurrency_limits/", {"tag": "db", "concurrency_limit": 1})
+    run = (await api.make_flow_run(await api.make_flow(), "RUNNING"))["id"]
+    body = {"flow_run_id": run, "task_key": "k", "dynamic_key": "0", "tags": ["db"]}
+    task = (await api.post("/task_runs/", body))["id"]
+    await api.post(f"/task_runs/{task}/set_state", {"state": {"type": "RUNNING"}})
+    assert (await api.get("/concurrency_limits/tag/db"))["active_slots"] == [task]
+    await propose(api, run, "CANCELLED")
+    assert await clean_up_cancelled(db, datetime.now(UTC)) == 1
+    assert (await api.get("/concurrency_limits/tag/db"))["active_slots"] == []
+    assert (await api.get(f"/task_runs/{task}"))["state_type"] == "CANCELLED"
+
+
 async def test_what_was_cancelled_hours_ago_is_looked_at_by_another_loop(
     api: Api, db: Database
 ) -> None:

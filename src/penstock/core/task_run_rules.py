@@ -89,8 +89,7 @@ def same_transition_once(
 
 def one_taker(_: TaskRunFacts, current: State | None, proposed: State, __: datetime) -> _Answer:
     """A task run is taken once; who has taken it may tell how far its infrastructure is."""
-    if current is None:
-        return None
+    assert current is not None  # the rule is asked of four types
     progress = current.type is PENDING and proposed.name not in (current.name, "Pending")
     if not progress:
         return abort(f"The task run cannot be taken: it is {current.name}")
@@ -126,21 +125,13 @@ def terminal_states_stay(
     assert current is not None  # of a terminal type
     if proposed.type in (CANCELLING, PAUSED, CRASHED):
         return abort("The task run has already ended")
-    if _result_would_be_lost(current, proposed):
+    if current.type is COMPLETED and holds_result(current):
         return reject("The task run has completed with a persisted result")
     if proposed.type in TERMINAL_STATE_TYPES:
         return None
     again = proposed.type is RUNNING and run.flow_run_count > run.flow_run_run_count
     state = replace(proposed, name="Retrying") if again and run.flow_run_id else None
     return amend(state, before={"run_count": 0})
-
-
-def _result_would_be_lost(current: State, proposed: State) -> bool:
-    if current.type is not COMPLETED or not holds_result(current):
-        return False
-    if proposed.type is COMPLETED:
-        return not holds_result(proposed)
-    return proposed.type not in TERMINAL_STATE_TYPES
 
 
 def tasks_run_while_their_flow_runs(

@@ -24,7 +24,7 @@ def _not_in(table: str, types: str) -> ColumnElement[bool]:
 
 
 _SELECT_TASK_RUNS = Statement(
-    select(task_run)
+    select(task_run.c.id, task_run.c.state_id)
     .select_from(flow_run)
     .join(task_run, task_run.c.flow_run_id == flow_run.c.id)
     .where(_CANCELLED, _SINCE, _HAS_RUN, _not_in("task_run", _ENDED))
@@ -51,7 +51,7 @@ _SELECT_STUCK = Statement(
 
 
 def select_left_task_runs(tx: Transaction, since: datetime, limit: int) -> list[Row]:
-    """Task runs that have not ended, of flow runs cancelled since then; whole rows."""
+    """Task runs that have not ended, of flow runs cancelled since then."""
     return tx.rows(_SELECT_TASK_RUNS, since=since, limit=limit)
 
 
