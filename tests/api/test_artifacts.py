@@ -99,7 +99,7 @@ async def test_artifacts_are_filtered_by_what_they_have(api: Api) -> None:
     assert await found(type={"not_any_": ["table"]}) == [one]
     assert await found(flow_run_id={"any_": [run]}) == [one]
     assert await found(task_run_id={"any_": [MISSING]}) == [one]
-    by_both = {"key": {"any_": ["one"]}, "type": {"any_": ["table"]}}
+    by_both: Any = {"key": {"any_": ["one"]}, "type": {"any_": ["table"]}}
     assert await found(**by_both) == []
     assert await found("or_", **by_both) == [two, one]
     assert await latest(api, artifacts={"type": {"any_": ["table"]}}) == [("two", two)]

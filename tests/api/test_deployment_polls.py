@@ -60,6 +60,7 @@ async def test_a_polled_deployment_is_ready_and_tells_so_once(api: Api, server: 
     read = partial(api.get, f"/deployments/{deployment}")
     assert (await read())["status"] == "NOT_READY"
     told: list[Any] = []
+    assert server.database is not None
     server.database.subscribers.append(told.extend)
     before = (await read())["updated"]
     for _ in range(2):
@@ -75,6 +76,7 @@ async def test_polls_are_noted_every_fifteen_seconds_at_most(server: Server, api
     await api.post(POLL, {"deployment_ids": [deployment]})
     noted = datetime.fromisoformat((await api.get(f"/deployments/{deployment}"))["last_polled"])
     ids, db = [UUID(deployment)], server.database
+    assert db is not None
 
     async def to_note(now: datetime) -> int:
         before = now - NOTE_EVERY

@@ -295,19 +295,15 @@ class Oracle:
 
     def related(self, kind: str, row: Row, other: str, filter: Filter) -> bool:
         runs = self.world["flow_runs"]
-        mine = {
-            "flows": lambda r: r["flow_id"] == row["id"],
-            "deployments": lambda r: r["deployment_id"] == row["id"],
-            "flow_runs": lambda r: r["id"] == row["id"],
-        }[kind]
+        column = {"flows": "flow_id", "deployments": "deployment_id", "flow_runs": "id"}[kind]
         found = self.matching(other, filter)
         if other == "flows":
             return any(f["id"] == row["flow_id"] for f in found)
         if other == "flow_runs":
-            return any(mine(r) for r in found)
+            return any(r[column] == row["id"] for r in found)
         if other == "task_runs":
             of = {t["flow_run_id"] for t in found}
-            return any(mine(r) and r["id"] in of for r in runs)
+            return any(r[column] == row["id"] and r["id"] in of for r in runs)
         if kind == "flows":
             return any(d["flow_id"] == row["id"] for d in found)
         return any(d["id"] == row["deployment_id"] for d in found)

@@ -146,6 +146,7 @@ async def test_a_larger_graph_takes_no_more_statements(api: Api, server: Server)
             assert select_flow_run_graph(tx, UUID(runs.run), START) is not None
             return tx.statements - before
 
+        assert server.database is not None
         return await server.database.read(count)
 
     few = await statements()

@@ -96,7 +96,7 @@ async def test_lists_are_filtered_by_id_name_and_tags(api: Api) -> None:
     assert await found(tags={"is_null_": False}) == ["alpha", "be_ta"]
     either = {"operator": "or_", "all_": ["b"], "is_null_": True}
     assert await found(tags=either) == ["be_ta", "gamma"]
-    by_both = {"name": {"any_": ["gamma"]}, "tags": {"all_": ["b"]}}
+    by_both: Any = {"name": {"any_": ["gamma"]}, "tags": {"all_": ["b"]}}
     assert await found(**by_both) == []
     assert await found("or_", **by_both) == ["be_ta", "gamma"]
     assert await api.post("/variables/count", {"variables": {"tags": {"all_": ["t"]}}}) == 2

@@ -111,7 +111,7 @@ _COLLECTION_KEYS = _keys(_collection)
 
 def artifact_shape(row: Row) -> dict[str, Any]:
     """Artifact (of a row of `artifact`) or ArtifactCollection (of one with `latest_id`)."""
-    shape = row._asdict()
+    shape: dict[str, Any] = row._asdict()
     shape.pop("workspace_id", None)
     for name in ("data", "metadata_"):
         text = shape[name]

@@ -4,12 +4,12 @@ Each graph takes the same few statements however many nodes it has.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import BindParameter, bindparam, func, or_, select
 
 from penstock.core import documents
 from penstock.core.errors import BadRequest
@@ -25,7 +25,7 @@ MAX_ARTIFACTS = 10_000
 #: the input under which tasks within a task name the one around them
 AROUND = "__parents__"
 
-_RUN = bindparam("flow_run_id")
+_RUN: BindParameter[Any] = bindparam("flow_run_id")
 _SELECT_RUN = Statement(
     select(flow_run.c.start_time, flow_run.c.end_time).where(flow_run.c.id == _RUN)
 )
@@ -108,8 +108,8 @@ def select_flow_run_graph(
     for row in reversed(tx.rows(_SELECT_ARTIFACTS, flow_run_id=flow_run_id)):
         if row.task_run_id is None:
             of_run.append(_artifact_shape(row))
-        elif (node := nodes.get(str(row.task_run_id))) is not None:
-            node["artifacts"].append(_artifact_shape(row))
+        elif (maker := nodes.get(str(row.task_run_id))) is not None:
+            maker["artifacts"].append(_artifact_shape(row))
     shown = [n for n in nodes.values() if n["end_time"] is None or n["end_time"] >= since]
     shown.sort(key=lambda n: (n["start_time"], n["id"]))
     return {
@@ -137,19 +137,24 @@ def _nodes(rows: list[Row]) -> dict[str, dict[str, Any]]:
         if node["state_type"] is not None and node["start_time"] is not None:
             nodes[str(row.id)] = by_any_id[str(row.id)] = by_any_id[str(node["id"])] = node
     children = defaultdict(list)
+    linked = set()
     for row in rows:
-        node = nodes.get(str(row.id))
-        if node is None:
+        taker = nodes.get(str(row.id))
+        if taker is None:
             continue
         for name, ids in _upstream(row.task_inputs, ("task_run", "flow_run")):
             kind = "encapsulating" if name == AROUND else "parents"
             for id in ids:
-                other = by_any_id.get(id)
-                if other is None or other is node or {"id": other["id"]} in node[kind]:
+                giver = by_any_id.get(id)
+                if giver is None or giver is taker:
                     continue
-                node[kind].append({"id": other["id"]})
+                link = (kind, giver["id"], taker["id"])
+                if link in linked:
+                    continue
+                linked.add(link)
+                taker[kind].append({"id": giver["id"]})
                 if kind == "parents":
-                    children[other["id"]].append({"id": node["id"]})
+                    children[giver["id"]].append({"id": taker["id"]})
     for node in nodes.values():
         node["children"] = children[node["id"]]
     return nodes
@@ -171,14 +176,14 @@ def _node(row: Row) -> dict[str, Any]:
     }
 
 
-def _upstream(task_inputs: str, kinds: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+def _upstream(task_inputs: str, kinds: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
     """Each input's name, and the ids of the runs of these kinds whose results it takes."""
     if task_inputs == documents.EMPTY_OBJECT:
         return
     inputs = documents.load(task_inputs)
     for name, given in inputs.items() if isinstance(inputs, dict) else ():
         parts = given if isinstance(given, list) else []
-        runs = [p for p in parts if isinstance(p, dict) and p.get("input_type") in kinds]
+        runs = [p for p in parts if isinstance(p, dict) and str(p.get("input_type")) in kinds]
         yield name, [str(p.get("id")) for p in runs]
 
 
