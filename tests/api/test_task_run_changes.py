@@ -1,5 +1,6 @@
 """Task runs by REST: created once, renamed, and orchestrated as the contract's rules say."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -270,6 +271,27 @@ async def test_a_background_task_run_is_taken_once(api: Api) -> None:
     assert started["state"]["state_details"]["task_parameters_id"] == parameters
 
 
+async def test_many_at_once_make_one_task_run_and_one_takes_it(api: Api) -> None:
+    state = {"type": "SCHEDULED", "state_details": {"deferred": True}}
+    made = await asyncio.gather(*(make(api, None, state=state) for _ in range(8)))
+    [id] = {task["id"] for task in made}
+    body = {"state": {"type": "PENDING", "state_details": {"deferred": True}}}
+    path = f"/task_runs/{id}/set_state"
+    answers = await asyncio.gather(*(api.post(path, body) for _ in range(8)))
+    assert sorted(a["status"] for a in answers) == ["ABORT"] * 7 + ["ACCEPT"]
+
+
+async def test_many_at_once_share_the_slots_of_a_tag(api: Api) -> None:
+    run = await running(api)
+    await api.post("/concurrency_limits/", {"tag": "db", "concurrency_limit": 3})
+    ids = [(await make(api, run, str(n), tags=["db"]))["id"] for n in range(8)]
+    body = {"state": {"type": "RUNNING"}}
+    paths = [f"/task_runs/{id}/set_state" for id in ids]
+    answers = await asyncio.gather(*(api.post(path, body) for path in paths))
+    assert sorted(a["status"] for a in answers) == ["ACCEPT"] * 3 + ["WAIT"] * 5
+    assert len((await api.get("/concurrency_limits/tag/db"))["active_slots"]) == 3
+
+
 async def test_a_proposal_sent_twice_is_answered_by_its_first_effect(api: Api) -> None:
     id = (await make(api, await running(api)))["id"]
     details: Json = {"state_details": {"transition_id": str(uuid4())}}
@@ -303,3 +325,22 @@ async def test_outcomes_are_counted_in_twenty_intervals_since_a_start(api: Api) 
     assert sum(sum(c.values()) for c in await counts(after_=now, before_=now - hour)) == 0
     refused = await api.call("POST", "/ui/task_runs/dashboard/counts", {"task_runs": {}})
     assert refused.status_code == 422
+
+
+async def test_a_task_run_that_has_not_started_has_no_start_time(api: Api) -> None:
+    flow_run = await running(api)
+    started = await make(api, flow_run, state={"type": "RUNNING"})
+    await make(api, flow_run, "1", state={"type": "PENDING"})
+    since = {"start_time": {"after_": "2020-01-01T00:00:00Z"}}
+    found = await api.post("/task_runs/filter", {"task_runs": since})
+    assert [r["id"] for r in found] == [started["id"]]
+
+
+async def test_what_stands_for_a_subflow_is_not_counted_as_a_task(api: Api) -> None:
+    flow_run = await running(api)
+    await make(api, flow_run)
+    stand_in = await make(api, flow_run, "1")
+    child = await api.make_flow("child")
+    await api.make_flow_run(child, parent_task_run_id=stand_in["id"])
+    counts = await api.post("/ui/flow_runs/count-task-runs", {"flow_run_ids": [flow_run]})
+    assert counts == {flow_run: 1}

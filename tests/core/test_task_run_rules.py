@@ -167,11 +167,12 @@ def test_a_cached_result_is_asked_for_only_by_a_plain_start() -> None:
         (state(R), "no"),
         (state(S), "no"),
         (state(C), "no"),
-        (state(C, data=RESULT), "yes"),
-        (state(F), "yes"),
+        (state(C, data=RESULT), "no"),
+        (state(F), "no"),
+        (state(K), "abort"),
     ],
 )
-def test_a_persisted_result_is_not_lost(proposed: State, expected: str) -> None:
+def test_a_persisted_result_stays(proposed: State, expected: str) -> None:
     assert answer(decide(task_run_in(state(C, data=RESULT)), proposed)) == expected
 
 

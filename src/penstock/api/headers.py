@@ -25,7 +25,7 @@ def attempt_of(request: Request) -> UUID | None:
 
 def check_api_version(value: str | None) -> None:
     """Raise BadRequest (400) for an `x-prefect-api-version` that is malformed or too old."""
-    if value is None:
+    if not value:
         return
     found = _VERSION.fullmatch(value)
     if found is None:

@@ -149,11 +149,11 @@ def _between(column: AnyColumn, filter: Any) -> Condition | None:
     return joined(filter, conditions)
 
 
-def _started_between(table: Table, filter: Any) -> Condition | None:
+def _started_between(filter: Any) -> Condition | None:
     """By start time; a run that has not started counts by the time it is expected to."""
     if filter is None:
         return None
-    start, expected = table.c.start_time, table.c.expected_start_time
+    start, expected = flow_run.c.start_time, flow_run.c.expected_start_time
 
     def bound(before: datetime | None, after: datetime | None) -> Condition | None:
         if before is None and after is None:
@@ -241,7 +241,7 @@ def flow_run_condition(filter: wire.FlowRunFilter | None) -> Condition | None:
         work_queue_name=_in_queues(filter.work_queue_name),
         state=_state(flow_run, filter.state),
         flow_version=None if version is None else _among(run.flow_version, version.any_),
-        start_time=_started_between(flow_run, filter.start_time),
+        start_time=_started_between(filter.start_time),
         end_time=_between(run.end_time, filter.end_time),
         expected_start_time=_between(run.expected_start_time, filter.expected_start_time),
         next_scheduled_start_time=_between(
@@ -351,7 +351,7 @@ def task_run_condition(filter: wire.TaskRunFilter | None) -> Condition | None:
         name=_names(run.name, filter.name),
         tags=_tags(task_run, task_run_tag.c.task_run_id, filter.tags),
         state=_state(task_run, filter.state),
-        start_time=_started_between(task_run, filter.start_time),
+        start_time=_between(run.start_time, filter.start_time),
         end_time=_between(run.end_time, filter.end_time),
         expected_start_time=_between(run.expected_start_time, filter.expected_start_time),
         subflow_runs=_with_subflow_runs(filter.subflow_runs),

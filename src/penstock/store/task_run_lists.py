@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Select, and_, bindparam, cast, func, literal, select
+from sqlalchemy import BigInteger, Select, and_, bindparam, cast, exists, func, literal, select
 
 from penstock.contract.enums import TaskRunSort
 from penstock.core import documents
@@ -176,7 +176,10 @@ def count_task_run_outcomes(
 
 
 def count_task_runs_of_flow_runs(tx: Transaction, ids: list[UUID]) -> dict[UUID, int]:
-    """How many task runs each of these flow runs has."""
-    query = select(_RUN.flow_run_id, func.count().label("runs")).where(_RUN.flow_run_id.in_(ids))
+    """How many task runs each of these flow runs has, but for those that stand for subflows."""
+    stands_for_subflow = exists().where(flow_run.c.parent_task_run_id == _RUN.id)
+    query = select(_RUN.flow_run_id, func.count().label("runs")).where(
+        _RUN.flow_run_id.in_(ids), ~stands_for_subflow
+    )
     found = {row.flow_run_id: row.runs for row in tx.rows(query.group_by(_RUN.flow_run_id))}
     return {id: found.get(id, 0) for id in ids}

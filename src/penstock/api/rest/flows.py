@@ -54,8 +54,11 @@ async def update_flow(request: Request, id: UUID, body: shapes.FlowUpdate) -> Re
     """Replace a flow's tags."""
     if "tags" in body.model_fields_set:
         unit = partial(update_flow_tags, id=id, tags=body.tags, now=datetime.now(UTC))
-        if not await database(request).write(unit):
-            raise NotFound(f"There is no flow {id}")
+        there = await database(request).write(unit)
+    else:
+        there = await database(request).read(partial(select_flow, id=id)) is not None
+    if not there:
+        raise NotFound(f"There is no flow {id}")
     return empty_response()
 
 
