@@ -31,6 +31,13 @@ def body_of(operation: str) -> dict[str, Any] | None:
     return resolve(content["application/json"]["schema"])
 
 
+def body_is_required(operation: str) -> bool:
+    """Whether an operation is nothing without a body."""
+    method, path = operation.split(" ")
+    body: dict[str, Any] = document()["paths"][path][method.lower()]["requestBody"]
+    return bool(body.get("required", False))
+
+
 def resolve(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema with the references at its top replaced by what they name."""
     while "$ref" in schema:

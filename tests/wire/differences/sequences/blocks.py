@@ -226,7 +226,3 @@ def blocks_of_the_server(pair: Pair) -> None:
     pair.get("/block_capabilities/")
     for view in ("aggregate-worker-metadata", "nothing"):
         pair.get("/collections/views/{view}", view=view)
-    values = {"schema": FIELDS, "values": {"user": 1}}
-    pair.post("/ui/schemas/validate", values)
-    pair.post("/ui/schemas/validate", {"schema": FIELDS, "values": {"user": "x"}})
-    pair.post("/ui/schemas/validate", {"schema": {"type": "nonsense"}, "values": {}})

@@ -120,7 +120,6 @@ def runs_listed(pair: Pair) -> None:
         pair.post("/flow_runs/filter", {**body, "sort": "NAME_ASC"})
         pair.post("/flow_runs/count", body)
     for sort in (
-        "ID_DESC",
         "START_TIME_ASC",
         "START_TIME_DESC",
         "EXPECTED_START_TIME_ASC",

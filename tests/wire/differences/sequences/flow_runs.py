@@ -50,7 +50,6 @@ def runs_made(pair: Pair) -> None:
         {"flow_version": "v1"},
         {"deployment_version": "7"},
         {"parent_task_run_id": NOWHERE},
-        {"deployment_id": NOWHERE},
         {"job_variables": {"a": 1}},
         {"work_pool_name": "nobody"},
         {"work_queue_name": "nobody"},
@@ -209,14 +208,13 @@ def runs_handled_together(pair: Pair) -> None:
     pair.post(path, {**of, "state": {"type": "RUNNING"}})
     pair.post(path, {**of, "state": {"type": "PENDING"}})
     pair.post(path, {**of, "state": {"type": "PENDING"}, "force": True})
-    pair.post(path, {**of, "state": {"type": "CANCELLED", "message": "together"}, "limit": 2})
+    pair.post(path, {**of, "state": {"type": "CANCELLED", "message": "together"}})
     pair.post(path, {"flow_runs": {"id": {"any_": [NOWHERE]}}, "state": {"type": "RUNNING"}})
     pair.post(path, {**of})
     pair.post(path, {**of, "state": {"type": "NOTHING"}})
     pair.post(path, {**of, "state": {"type": "RUNNING"}, "limit": 51})
     pair.post(path, {**of, "state": {"type": "RUNNING"}, "limit": 0})
     pair.post("/flow_runs/filter", {**of, "sort": "NAME_ASC"})
-    pair.post("/flow_runs/bulk_delete", {**of, "limit": 2})
     pair.post("/flow_runs/bulk_delete", {**of, "limit": 51})
     pair.post("/flow_runs/bulk_delete", {**of})
     pair.post("/flow_runs/bulk_delete", {**of})

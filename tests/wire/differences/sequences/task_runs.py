@@ -167,7 +167,11 @@ def task_runs_cached(pair: Pair) -> None:
     once({}, {"cache_key": "new", "cache_expiration": FUTURE})
     once({"cache_key": "new"}, {})
     once({}, {"cache_key": "x" * 2001})
-    once({"cache_key": "x" * 2001}, {})
+    for kind in ("FAILED", "COMPLETED", "CRASHED", "SCHEDULED"):
+        ended = make_task_run(pair, run, "RUNNING", f"ended {kind}")
+        set_task_state(pair, ended, {"type": "COMPLETED", "data": {"value": 1}})
+        set_task_state(pair, ended, {"type": kind, "data": {"value": 2}})
+        set_task_state(pair, ended, kind, force=True)
 
 
 @sequence
@@ -272,7 +276,8 @@ def subflows(pair: Pair) -> None:
     pair.get("/flow_runs/{id}", id=child["id"])
     pair.get("/task_run_states/", params={"task_run_id": stand_in["id"]})
     suspend = {"type": "PAUSED", "state_details": {"pause_reschedule": True}}
-    second = make_run(pair, child_flow, "RUNNING", parent_task_run_id=stand_in["id"])
+    other = make_task_run(pair, parent, "PENDING", "child-1")
+    second = make_run(pair, child_flow, "RUNNING", parent_task_run_id=other["id"])
     set_state(pair, second, suspend)
     for filters in (
         {"parent_flow_run_id": {"any_": [parent["id"]]}},

@@ -55,7 +55,7 @@ def variables(pair: Pair) -> None:
         {"id": {"any_": [first["id"]]}},
         {"name": {"any_": ["whole", "part"]}},
         {"name": {"like_": "A"}},
-        {"name": {"like_": "_"}},
+        {"name": {"like_": "%"}},
         {"tags": {"all_": ["a"]}},
         {"tags": {"is_null_": True}},
         {"tags": {"is_null_": False}},
