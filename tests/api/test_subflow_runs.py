@@ -67,3 +67,35 @@ async def test_a_subflow_without_its_task_run_goes_its_way(api: Api) -> None:
     run = await api.make_flow_run(await api.make_flow(), parent_task_run_id=str(uuid4()))
     answer = await api.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "RUNNING"}})
     assert answer["status"] == "ACCEPT"
+
+
+async def test_runs_made_many_at_once_are_followed_too(api: Api) -> None:
+    flow = await api.make_flow()
+    outer = (await api.make_flow_run(flow, "RUNNING"))["id"]
+    parent = await parent_task_run(api, outer, datetime.now(UTC))
+    deployment = (await api.post("/deployments/", {"name": "d", "flow_id": flow}))["id"]
+    bodies = [{"parent_task_run_id": parent, "idempotency_key": "k"}, {}]
+    path = f"/deployments/{deployment}/create_flow_run/bulk"
+    for _ in range(2):  # the second time the runs are there
+        first, _ = (await api.post(path, bodies))["results"]
+    assert [s["type"] for s in await history(api, parent)] == ["PENDING", "SCHEDULED"]
+    run = await api.get(f"/task_runs/{parent}")
+    assert run["state"]["state_details"]["child_flow_run_id"] == first["flow_run_id"]
+
+
+async def test_subflows_of_subflows_are_followed_each_by_its_own(api: Api) -> None:
+    flow = await api.make_flow()
+    outer = (await api.make_flow_run(flow, "RUNNING"))["id"]
+    tasks, runs = [], [outer]
+    for n in range(2):
+        keys = {"flow_run_id": runs[-1], "task_key": "sub", "dynamic_key": str(n)}
+        tasks.append((await api.post("/task_runs/", keys))["id"])
+        child = await api.make_flow_run(flow, "RUNNING", parent_task_run_id=tasks[-1])
+        runs.append(child["id"])
+    failed = {"state": {"type": "FAILED"}}
+    await api.post(f"/flow_runs/{runs[2]}/set_state", failed)
+    assert [(await api.get(f"/task_runs/{t}"))["state_type"] for t in tasks] == [
+        "RUNNING", "FAILED",
+    ]  # fmt: skip
+    await api.post(f"/flow_runs/{runs[1]}/set_state", failed)
+    assert (await api.get(f"/task_runs/{tasks[0]}"))["state_type"] == "FAILED"

@@ -348,6 +348,10 @@ def create_flow_runs(
     except Stale:
         forget(tx, deployment_id)
         raise
+    for p in runs:
+        parent, id = p.run["parent_task_run_id"], p.run["id"]
+        if parent is not None and holders.get(p.run["idempotency_key"], id) == id:
+            follow_subflow(tx, parent, id, p.state, p.now)
     return [
         p
         if isinstance(p, PenstockServerError)

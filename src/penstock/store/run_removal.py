@@ -10,7 +10,7 @@ from penstock.store.concurrency_slots import forget_leases
 from penstock.store.flow_run_inputs import delete_flow_run_inputs
 from penstock.store.flow_runs import delete_flow_run
 from penstock.store.statements import Row
-from penstock.store.tables import deployment, flow_run, state, task_run, task_run_tag
+from penstock.store.tables import deployment, flow_run, state, task_delivery, task_run, task_run_tag
 from penstock.store.transaction import Transaction
 
 #: rows of one table that one unit of work deletes at most
@@ -47,6 +47,7 @@ def _delete_task_runs(tx: Transaction, rows: list[Row]) -> None:
         side = task_run_tag.c
         tx.run(delete(task_run_tag).where(side.tag.in_(tags), side.task_run_id.in_(ids)))
     forget_leases(tx, "task_run", ids)
+    tx.run(delete(task_delivery).where(task_delivery.c.task_run_id.in_(ids)))
     tx.run(delete(task_run).where(task_run.c.id.in_(ids)))
 
 
