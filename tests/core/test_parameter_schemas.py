@@ -214,3 +214,13 @@ def test_much_wrong_data_is_refused_at_once() -> None:
     items = {"type": "array", "items": {"anyOf": choices}}
     schema = compile_parameter_schema({"type": "object", "properties": {"x": items}})
     assert len(schema.problems({"x": [{"a": 1}] * 5000})) == 1
+
+
+def test_a_default_that_is_a_block_is_checked_with_the_blocks_data() -> None:
+    default = {"$ref": {"block_document_id": 7}}
+    number = {"type": "object", "properties": {"n": {"type": "integer"}}, "default": default}
+    template = JobTemplate({"job_configuration": {}, "variables": {"properties": {"a": number}}})
+    assert (template.block_defaults, template.default_problems) == ({"a": "7"}, [])
+    assert template.problems({}, blocks={"a": {"n": 1}}) == []
+    assert [p.path for p in template.problems({}, blocks={"a": {"n": "x"}})] == [("a", "n")]
+    assert template.problems({"a": {"n": 2}}, blocks={"a": {"n": "x"}}) == []
