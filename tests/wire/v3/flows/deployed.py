@@ -41,9 +41,9 @@ def calls(name: str) -> list[Any]:
     return [str(below.id), below.state.type.value, below.state.result(), str(apart.id)]
 
 
-def tell(flow: Any, run: Any, state: Any) -> None:
+def tell(flow: Any, flow_run: Any, state: Any) -> None:
     """A hook that leaves a note."""
-    note = Path(run.parameters["folder"]) / f"{run.id}.{state.name}"
+    note = Path(flow_run.parameters["folder"]) / f"{flow_run.id}.{state.name}"
     note.write_text(str(os.getpid()))
 
 
