@@ -1,4 +1,4 @@
-"""`variable` and `concurrency-limit`: set, read, list, delete."""
+"""`variable`, `concurrency-limit`, `work-queue` and `artifact`: set, read, list, delete."""
 
 from penstock.sdk.client import Client
 from tests.cli.conftest import Shell, unique
@@ -36,3 +36,36 @@ def test_a_limit_is_set_changed_read_and_deleted(shell: Shell, client: Client) -
         missing = shell("concurrency-limit", *command)
         assert missing.code == 1
         assert "There is no limit" in missing.err
+
+
+def test_a_queue_is_made_paused_resumed_and_deleted(shell: Shell, client: Client) -> None:
+    pool = unique("pool")
+    client.create_work_pool(pool, type="process")
+    in_pool = ("--pool", pool)
+    assert shell("work-queue", "create", "urgent", *in_pool, "--priority", "1").code == 0
+    again = shell("work-queue", "create", "urgent", *in_pool)
+    assert "has a queue 'urgent'" in again.err
+    lines = shell("work-queue", "ls", *in_pool).lines
+    assert [line.split()[0] for line in lines[1:]] == ["urgent", "default"]
+    assert shell("work-queue", "pause", "urgent", *in_pool).out == "Paused work queue 'urgent'.\n"
+    assert client.read_work_queue(pool, "urgent").is_paused
+    shell("work-queue", "resume", "urgent", *in_pool)
+    assert not shell("work-queue", "inspect", "urgent", *in_pool, "-o", "json").json["is_paused"]
+    assert shell("work-queue", "delete", "urgent", *in_pool, "--yes").code == 0
+    missing = shell("work-queue", "pause", "urgent", *in_pool)
+    assert (missing.code, "There is no work queue" in missing.err) == (1, True)
+    assert "no work pool" in shell("work-queue", "create", "q", "--pool", unique("no")).err
+
+
+def test_artifacts_are_listed_and_the_newest_of_a_key_is_shown(
+    shell: Shell, client: Client
+) -> None:
+    key = unique("report")
+    for text in ("old", "new"):
+        client.create_artifact(key=key, type="markdown", data=text)
+    listed = shell("artifact", "ls", "--key", key, "-o", "json").json
+    assert [entry["data"] for entry in listed] == ["new", "old"]
+    assert shell("artifact", "inspect", key, "-o", "json").json["data"] == "new"
+    by_id = shell("artifact", "inspect", listed[1]["id"], "-o", "json").json
+    assert by_id["data"] == "old"
+    assert shell("artifact", "inspect", unique("none")).code == 1

@@ -26,12 +26,18 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "List, inspect, cancel, resume and delete flow runs; read their logs.",
     ),
     "work-pool": ("penstock.cli.work_pool", "work_pool", "Create and change work pools."),
+    "work-queue": (
+        "penstock.cli.work_queue",
+        "work_queue",
+        "Create and change the queues of a work pool.",
+    ),
     "concurrency-limit": (
         "penstock.cli.concurrency_limit",
         "concurrency_limit",
         "Limit what happens at once, by name or tag.",
     ),
     "variable": ("penstock.cli.variable", "variable", "Set and read variables."),
+    "artifact": ("penstock.cli.artifact", "artifact", "List and inspect artifacts."),
     "worker": ("penstock.cli.worker", "worker", "Execute the flow runs of a work pool."),
     "server": (
         "penstock.cli.server",
