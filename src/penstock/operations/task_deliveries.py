@@ -51,7 +51,7 @@ def remove_subscriber(tx: Transaction, subscriber: Subscriber, now: datetime) ->
         store.return_delivery(tx, subscriber.claimed, subscriber.id, now)
 
 
-def claim_task_run(tx: Transaction, subscriber: Subscriber, now: datetime) -> dict[str, Any] | None:
+def take_task_run(tx: Transaction, subscriber: Subscriber, now: datetime) -> dict[str, Any] | None:
     """The next task run for a task worker, as the wire has it; None when none waits.
 
     One that was cancelled, deleted or started otherwise meanwhile is passed over.

@@ -574,10 +574,6 @@ concurrency_slot = Table(
     sqlite_with_rowid=False,
 )
 
-# The newest artifact of each key.
-# Which schemas a schema nests, and under which property.
-# Which documents a document refers to, and under which property.
-# Single facts that all servers of a database share.
 # What has been committed and is still to be told: events, one row each, in order.
 outbox = Table(
     "outbox",

@@ -116,7 +116,7 @@ class _Conversation:
         if self._reading.done():
             return None
         now = datetime.now(UTC)
-        claim = partial(deliveries.claim_task_run, subscriber=self._subscriber, now=now)
+        claim = partial(deliveries.take_task_run, subscriber=self._subscriber, now=now)
         try:
             run: dict[str, Any] | None = await self._db.write(claim)
         except PenstockServerError as e:
