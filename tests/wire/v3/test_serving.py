@@ -1,6 +1,8 @@
 """`flow.serve()`, `serve()` and `prefect flow serve`: a process that executes its deployments."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,13 +59,11 @@ def has_form(rest: Rest, run_id: str) -> bool:
 def test_one_served_flow_comes_back_where_it_was(client: PrefectClient, rest: Rest) -> None:
     serving = str(FLOWS / "serving.py")
     seen = []
+    polled = ""
     for _ in range(2):
         with client.running(serving, "one", ready="alone"):
-            deployment = until(
-                lambda: rest.get("/deployments/name/greet/alone"),
-                # It polls, and so it would pause when it is interrupted.
-                lambda d: d["status"] == "READY" and not d["paused"],
-            )
+            # Once it has polled it also pauses what it serves when it is interrupted.
+            deployment = until(partial(polled_since, rest, polled))
             assert (deployment["tags"], deployment["parameters"]) == (
                 ["served"],
                 {"name": "served"},
@@ -71,8 +71,16 @@ def test_one_served_flow_comes_back_where_it_was(client: PrefectClient, rest: Re
             (schedule,) = deployment["schedules"]
             assert schedule["schedule"]["cron"] == "0 3 * * *"
         seen.append(deployment["id"])
+        polled = deployment["last_polled"]
         assert rest.get("/deployments/name/greet/alone")["paused"]
     assert seen[0] == seen[1]
+
+
+def polled_since(rest: Rest, moment: str) -> Any:
+    """The deployment, when it goes on and was polled after that moment."""
+    deployment = rest.get("/deployments/name/greet/alone")
+    polled = (deployment["last_polled"] or "") > moment
+    return deployment if polled and not deployment["paused"] else None
 
 
 def test_the_command_serves_a_flow_too(client: PrefectClient, rest: Rest) -> None:

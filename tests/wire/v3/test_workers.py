@@ -103,7 +103,7 @@ def the_worker_is_known(rest: Rest) -> None:
     assert (worker["name"], worker["status"]) == ("wire-worker", "ONLINE")
     assert rest.get("/work_pools/wire")["status"] == "READY"
     deployment = rest.get("/deployments/name/greet/deployed")
-    assert (deployment["status"], deployment["description"]) == ("READY", "the first")
+    assert (deployment["status"], deployment["description"]) == ("READY", "Say hello.")
     assert (deployment["tags"], len(deployment["schedules"])) == (["b"], 2)
 
 
