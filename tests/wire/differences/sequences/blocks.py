@@ -221,8 +221,6 @@ def blocks_of_the_server(pair: Pair) -> None:
         found = pair.get("/block_types/slug/{slug}", slug=slug)
         pair.patch("/block_types/{id}", {"description": "mine"}, id=found["id"])
         pair.delete("/block_types/{id}", id=found["id"])
-        of_type = {"block_type_id": {"any_": [found["id"]]}}
-        pair.post("/block_schemas/filter", {"block_schemas": of_type})
     pair.get("/block_capabilities/")
     for view in ("aggregate-worker-metadata", "nothing"):
         pair.get("/collections/views/{view}", view=view)

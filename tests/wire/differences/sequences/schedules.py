@@ -134,7 +134,8 @@ def schedules_by_id(pair: Pair) -> None:
     pair.post(PATH, [], id=deployment["id"])
     named = {**daily, "slug": "one", "parameters": {"b": 3}}
     made = pair.post(PATH, [named], id=deployment["id"])
-    pair.post(PATH, [daily], id=deployment["id"])
+    later = {"schedule": {"interval": 86400, "anchor_date": "2026-01-01T01:00:00Z"}}
+    pair.post(PATH, [later], id=deployment["id"])
     pair.post(PATH, [{**daily, "slug": "one"}], id=deployment["id"])
     pair.post(PATH, [daily], id=NOWHERE)
     pair.get(PATH, id=deployment["id"])
@@ -169,16 +170,33 @@ def schedules_by_id(pair: Pair) -> None:
     pair.delete(one, **ids)
     _runs(pair, deployment)
     pair.patch(one, {"active": True}, **ids)
-    for body in (
-        {"start_time": "x"},
-        {"min_runs": 0},
-        {"max_runs": 0},
-        {"min_runs": 2, "max_runs": 1},
-        {"min_time": -5},
-        {"max_runs": 10_001},
-        {**window, "min_runs": 2, "max_runs": 2},
-        {"start_time": "2031-01-01T00:00:00Z", "min_runs": 2, "min_time": 0},
+
+
+@sequence
+def schedules_for_a_while(pair: Pair) -> None:
+    """Runs are made for a window, for a time at least, at most so many."""
+    flow = make_flow(pair)
+    daily = {"schedule": {"interval": 86400, "anchor_date": "2026-01-01T00:00:00Z"}}
+    for i, body in enumerate(
+        (
+            {},
+            {"start_time": "x"},
+            {"min_runs": 0},
+            {"max_runs": 0},
+            {"min_runs": 2, "max_runs": 1},
+            {"min_time": -5},
+            {"max_runs": 10_001},
+            {"start_time": "2030-01-01T00:00:00Z", "end_time": "2030-01-04T00:00:00Z"},
+            {
+                "start_time": "2030-01-01T00:00:00Z",
+                "end_time": "2030-01-04T00:00:00Z",
+                "min_runs": 2,
+                "max_runs": 2,
+            },
+            {"start_time": "2031-01-01T00:00:00Z", "min_runs": 2, "min_time": 0},
+        )
     ):
+        deployment = make_deployment(pair, flow, f"d{i}", schedules=[daily])
         pair.post("/deployments/{id}/schedule", body, id=deployment["id"])
         _runs(pair, deployment)
     pair.post("/deployments/{id}/schedule", id=NOWHERE)

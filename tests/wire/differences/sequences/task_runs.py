@@ -269,7 +269,7 @@ def subflows(pair: Pair) -> None:
     flow, child_flow = make_flow(pair), make_flow(pair, "child")
     parent = make_run(pair, flow, "RUNNING")
     stand_in = make_task_run(pair, parent, "PENDING", "child-0")
-    child = make_run(pair, child_flow, parent_task_run_id=stand_in["id"])
+    child = make_run(pair, child_flow, parent_task_run_id=stand_in["id"], name="first")
     for kind in ("RUNNING", "FAILED", "RUNNING", "COMPLETED"):
         set_state(pair, child, kind)
         pair.get("/task_runs/{id}", id=stand_in["id"])
@@ -277,7 +277,7 @@ def subflows(pair: Pair) -> None:
     pair.get("/task_run_states/", params={"task_run_id": stand_in["id"]})
     suspend = {"type": "PAUSED", "state_details": {"pause_reschedule": True}}
     other = make_task_run(pair, parent, "PENDING", "child-1")
-    second = make_run(pair, child_flow, "RUNNING", parent_task_run_id=other["id"])
+    second = make_run(pair, child_flow, "RUNNING", parent_task_run_id=other["id"], name="second")
     set_state(pair, second, suspend)
     for filters in (
         {"parent_flow_run_id": {"any_": [parent["id"]]}},

@@ -180,9 +180,7 @@ def workers(pair: Pair) -> None:
         {"name": "w1"},
         {"name": "w2", "heartbeat_interval_seconds": 30},
         {"name": "w1", "heartbeat_interval_seconds": 5},
-        {"name": ""},
         {"name": "w/3"},
-        {"name": "w4", "heartbeat_interval_seconds": -1},
         {"name": "w5", "heartbeat_interval_seconds": 1.5},
         {},
     ):
@@ -212,6 +210,8 @@ def workers(pair: Pair) -> None:
     pair.delete(worker, name="w1", **pool)
     pair.delete(worker, name="w1", work_pool_name="nobody")
     pair.post(listed, {}, **pool)
+    pair.post(beat, {"name": ""}, **pool)
+    pair.post(beat, {"name": "w4", "heartbeat_interval_seconds": -1}, **pool)
 
 
 def _time(minutes: float) -> str:
