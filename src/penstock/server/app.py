@@ -19,10 +19,11 @@ from penstock.api.websockets import SOCKETS
 from penstock.operations.polls import Polls
 from penstock.operations.streams import open_streams
 from penstock.server.settings import Settings, home
-from penstock.services import LOOPS
+from penstock.services import make_loops
 from penstock.services.fan_out import fan_out
-from penstock.services.loop import Leases, Loop, run_loop
+from penstock.services.loop import Awake, Leases, Loop, run_loop
 from penstock.services.retention import retention_loop
+from penstock.services.watch import watch
 from penstock.store.api_keys import select_api_key_exists
 from penstock.store.csrf_tokens import select_csrf_token
 from penstock.store.database import Database
@@ -124,7 +125,7 @@ class Server:
             stack.push_async_callback(polls.close)
             await stack.enter_async_context(fan_out(self.database, streams).running())
             if self.settings.services:
-                loops = [*LOOPS, retention_loop(streams, self.settings.keep)]
+                loops = [*make_loops(), retention_loop(streams, self.settings.keep)]
                 await stack.enter_async_context(running_loops(self.database, loops))
             yield
 
@@ -134,8 +135,10 @@ async def running_loops(db: Database, loops: Sequence[Loop]) -> AsyncIterator[No
     """The background loops run inside the block."""
     leases = Leases(db, [loop.name for loop in loops])
     await leases.start()
+    awake = Awake()
     tasks = [asyncio.create_task(leases.keep(), name="leases")]
-    tasks += [asyncio.create_task(run_loop(db, leases, x), name=x.name) for x in loops]
+    tasks.append(asyncio.create_task(watch(db, loops, awake), name="watch"))
+    tasks += [asyncio.create_task(run_loop(db, leases, x, awake), name=x.name) for x in loops]
     try:
         yield
     finally:

@@ -1,29 +1,46 @@
-"""The engine rooms: background loops. `LOOPS` is all of them."""
+"""The engine rooms: background loops. `make_loops` makes all of them."""
+
+import asyncio
 
 from penstock.core.attempts import HEARTBEAT_SECONDS, LEASE_SECONDS
-from penstock.services import cancellations, csrf_tokens, expired_pauses, repossessor
+from penstock.services import csrf_tokens
+from penstock.services.cancellations import (
+    OLD_EVERY_SECONDS,
+    clean_up_cancelled,
+    clean_up_cancelled_before,
+)
+from penstock.services.expired_pauses import fail_expired_pauses
 from penstock.services.late_runs import mark_late_runs
-from penstock.services.loop import Loop
+from penstock.services.loop import Loop, RunOnce
 from penstock.services.lost_runs import rescue_lost_runs, rescue_silent_runs
-from penstock.services.run_counts import EVERY_SECONDS, fold_run_counts
+from penstock.services.repossessor import repossess_slots
+from penstock.services.run_counts import fold_run_counts
 from penstock.services.scheduler import schedule_runs
 from penstock.services.worker_status import EVERY, watch_workers
+from penstock.store.due_work import WATCHED
 
-LOOPS: list[Loop] = [
-    Loop("scheduler", 5, schedule_runs),
-    Loop("late runs", 5, mark_late_runs),
-    Loop("expired pauses", expired_pauses.EVERY_SECONDS, expired_pauses.fail_expired_pauses),
-    Loop("cancellations", cancellations.EVERY_SECONDS, cancellations.clean_up_cancelled),
-    Loop(
-        "old cancellations",
-        cancellations.OLD_EVERY_SECONDS,
-        cancellations.clean_up_cancelled_before,
-    ),
-    Loop("worker status", EVERY.total_seconds(), watch_workers),
-    Loop("run counts", EVERY_SECONDS, fold_run_counts),
-    Loop("repossessor", repossessor.EVERY_SECONDS, repossessor.repossess_slots),
-    Loop("csrf tokens", csrf_tokens.EVERY_SECONDS, csrf_tokens.forget_csrf_tokens),
-    # A server that was away gives every attempt the time to be renewed before it judges.
-    Loop("lost runs", 5, rescue_lost_runs, settle_seconds=LEASE_SECONDS),
-    Loop("silent runs", 15, rescue_silent_runs, settle_seconds=HEARTBEAT_SECONDS),
-]
+#: how often loops look that are woken when there is something to do
+WATCHED_SECONDS = 60
+
+
+def make_loops() -> list[Loop]:
+    """All loops but those that need to know this server's streams."""
+
+    def watched(name: str, run_once: RunOnce, settle_seconds: float = 0.0) -> Loop:
+        assert name in WATCHED
+        return Loop(name, WATCHED_SECONDS, run_once, asyncio.Event(), settle_seconds)
+
+    return [
+        watched("scheduler", schedule_runs),
+        watched("late runs", mark_late_runs),
+        watched("expired pauses", fail_expired_pauses),
+        watched("cancellations", clean_up_cancelled),
+        watched("run counts", fold_run_counts),
+        watched("repossessor", repossess_slots),
+        # A server that was away gives every attempt the time to be renewed before it judges.
+        watched("lost runs", rescue_lost_runs, LEASE_SECONDS),
+        watched("silent runs", rescue_silent_runs, HEARTBEAT_SECONDS),
+        Loop("old cancellations", OLD_EVERY_SECONDS, clean_up_cancelled_before),
+        Loop("worker status", EVERY.total_seconds(), watch_workers),
+        Loop("csrf tokens", csrf_tokens.EVERY_SECONDS, csrf_tokens.forget_csrf_tokens),
+    ]

@@ -20,7 +20,6 @@ from penstock.store.statements import Row
 from penstock.store.task_run_states import select_task_run_facts
 from penstock.store.transaction import Transaction
 
-EVERY_SECONDS = 20
 #: runs that were cancelled so lately are looked at in every pass
 RECENT = timedelta(minutes=10)
 #: those before only now and then: there may be many, and late reports are rare

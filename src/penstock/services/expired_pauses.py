@@ -11,7 +11,6 @@ from penstock.store.flow_runs import select_flow_run_facts
 from penstock.store.statements import Row
 from penstock.store.transaction import Transaction
 
-EVERY_SECONDS = 5
 #: runs per pass, and per unit of work
 PASS = 400
 CHUNK = 50

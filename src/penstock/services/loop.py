@@ -39,6 +39,22 @@ class Loop:
     settle_seconds: float = 0.0
 
 
+class Awake:
+    """Since when this process has been running without a break: neither stopped nor asleep."""
+
+    #: it says so at least this often
+    EVERY_SECONDS = 5
+
+    def __init__(self) -> None:
+        self.since = self._seen = datetime.now(UTC)
+
+    def beat(self, now: datetime) -> None:
+        """Say that the process runs."""
+        if now - self._seen > timedelta(seconds=self.EVERY_SECONDS) + SLEPT:
+            self.since = now
+        self._seen = now
+
+
 class Leases:
     """Which loops this server may run: all on SQLite, else those it has the lease of."""
 
@@ -91,12 +107,18 @@ class Leases:
         self._until = until
 
 
-async def run_loop(db: Database, leases: Leases, loop: Loop) -> None:
-    """Run one loop until cancelled. An error is logged and does not end it."""
+async def run_loop(db: Database, leases: Leases, loop: Loop, awake: Awake | None = None) -> None:
+    """Run one loop until cancelled. An error is logged and does not end it.
+
+    `awake` beats between the runs of a loop that runs rarely.
+    """
     seen = steady = datetime.now(UTC)
     while True:
         await _until_due(loop)
         now = datetime.now(UTC)
+        if awake is not None:
+            awake.beat(now)
+            steady = max(steady, awake.since)
         if now - seen > timedelta(seconds=loop.every_seconds) + SLEPT:
             steady = now
         seen = now

@@ -9,7 +9,6 @@ from penstock.store.concurrency_slots import delete_expired_lease, select_expire
 from penstock.store.database import Database
 from penstock.store.transaction import Transaction
 
-EVERY_SECONDS = 15
 #: leases per pass, and per unit of work
 PASS = 1000
 CHUNK = 50

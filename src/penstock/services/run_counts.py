@@ -5,8 +5,6 @@ from datetime import datetime
 from penstock.store.database import Database
 from penstock.store.flow_run_counts import fold_changes, has_changes
 
-EVERY_SECONDS = 10
-
 
 async def fold_run_counts(db: Database, _now: datetime) -> int:
     """Fold what has changed; 1 when there was something."""
