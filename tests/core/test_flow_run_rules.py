@@ -21,10 +21,10 @@ none        yes       yes     yes     yes       yes    yes       yes     abort  
 SCHEDULED   yes       yes     yes     yes       yes    yes       yes     no     Cancelled
 PENDING     yes       abort   yes     yes       yes    yes       yes     no     yes
 RUNNING     yes       abort   yes     yes       yes    yes       yes     yes    yes
-COMPLETED   yes       yes     yes     yes       yes    yes       abort   abort  abort
-FAILED      yes       yes     yes     yes       yes    yes       abort   abort  abort
+COMPLETED   yes       abort   yes     yes       yes    yes       abort   abort  abort
+FAILED      yes       abort   yes     yes       yes    yes       abort   abort  abort
 CANCELLED   yes       abort   yes     yes       yes    yes       abort   abort  abort
-CRASHED     yes       yes     yes     yes       yes    yes       abort   abort  abort
+CRASHED     yes       abort   yes     yes       yes    yes       abort   abort  abort
 PAUSED      yes       no      yes     yes       yes    yes       yes     no     yes
 CANCELLING  no        no      no      no        no     yes       no      no     no
 """
@@ -100,7 +100,7 @@ def test_a_persisted_result_is_not_replaced_by_none(minimal: bool) -> None:
     assert answer(decide(run, state(C, data=RESULT), minimal=minimal)) == "yes"
 
 
-@pytest.mark.parametrize("target", [S, P, R])
+@pytest.mark.parametrize("target", [S, R])
 def test_a_run_with_a_persisted_result_is_not_run_again(target: StateType) -> None:
     assert answer(decide(run_in(state(C, data=RESULT)), state(target))) == "no"
     assert answer(decide(run_in(state(C, data='{"type":"unpersisted"}')), state(target))) == "yes"
@@ -111,7 +111,7 @@ def test_a_run_without_a_deployment_is_not_scheduled_again() -> None:
     assert answer(decide(run_in(F, deployment_id=None), state(R))) == "yes"
 
 
-@pytest.mark.parametrize(("target", "retry_type"), [(S, "reschedule"), (P, None), (R, None)])
+@pytest.mark.parametrize(("target", "retry_type"), [(S, "reschedule"), (R, None)])
 def test_a_run_that_is_run_again_forgets_its_pauses(
     target: StateType, retry_type: str | None
 ) -> None:

@@ -70,8 +70,6 @@ def only_the_current_attempt_writes(
     if attempt == run.attempt_id:
         # a client that missed the answer to its last write sends it again
         return None if same_transition(run.state, proposed) else abort(_over(run.state))
-    if _comes_too_late(run, proposed):
-        return abort("The run has ended: another attempt was faster")
     return abort("This attempt was lost or replaced: another one executes the run")
 
 
@@ -80,16 +78,10 @@ def _claims(run: RunFacts, proposed: State, attempt: UUID) -> bool:
     if run.attempt_expires_at is not None or attempt == run.attempt_id:
         return False
     if proposed.type is StateType.PENDING:
-        return not _comes_too_late(run, proposed)
+        return True  # rule 6 says whether it can be taken
     waits = run.state is not None and run.state.type is StateType.PENDING
     # an attempt lost long ago must not come back by proposing RUNNING once more
     return proposed.type is StateType.RUNNING and (run.attempt_id is None or waits)
-
-
-def _comes_too_late(run: RunFacts, proposed: State) -> bool:
-    """Whether a worker takes a run that has ended since it was found due: not to be repeated."""
-    ended = run.state is not None and run.state.type in TERMINAL_STATE_TYPES
-    return ended and proposed.type is StateType.PENDING
 
 
 def _over(current: State | None) -> str:

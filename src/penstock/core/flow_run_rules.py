@@ -121,7 +121,10 @@ def cancel_at_once_what_no_process_executes(
 
 
 def one_taker(_: RunFacts, current: State, proposed: State, __: datetime) -> _Answer:
-    """6. A run is taken once; who has taken it may tell how far its infrastructure is."""
+    """6. A run is taken once; who has taken it may tell how far its infrastructure is.
+
+    One that has ended is not taken either: a worker that proposes it has an old list of runs.
+    """
     progress = current.type is PENDING and proposed.name not in (current.name, "Pending")
     if not progress:
         return abort(f"The run cannot be taken: it is {current.name}")
@@ -324,11 +327,11 @@ FLOW_RUN_RULES: list[tuple[Collection[StateType], Collection[StateType], Rule]] 
     ({COMPLETED}, {COMPLETED}, results_are_kept),
     ({CANCELLING}, _ANY - {CANCELLED}, cancelling_is_one_way),
     ({SCHEDULED, PAUSED}, {CANCELLING}, cancel_at_once_what_no_process_executes),
-    ({PENDING, CANCELLING, RUNNING, CANCELLED}, {PENDING}, one_taker),
+    (EXECUTED | TERMINAL_STATE_TYPES, {PENDING}, one_taker),
     ({PENDING}, {RUNNING}, a_slot_that_was_lost_is_taken_again),
-    # a paused run cannot be taken anyway, so it shall not wait for a slot either
-    (_ANY - EXECUTED - {PAUSED}, {PENDING}, pool_and_queue_have_room),
-    (_ANY - EXECUTED - {PAUSED}, {PENDING}, a_slot_of_the_deployment_is_taken),
+    # only a scheduled run can be taken; the others shall not wait for a slot either
+    ({SCHEDULED}, {PENDING}, pool_and_queue_have_room),
+    ({SCHEDULED}, {PENDING}, a_slot_of_the_deployment_is_taken),
     (_ANY, {SCHEDULED}, only_scheduled_runs_get_late),
     ({SCHEDULED}, {SCHEDULED}, late_runs_are_cancelled_where_new_ones_are),
     ({PENDING, RUNNING, PAUSED}, {SCHEDULED}, what_leaves_its_process_is_for_anybody),
