@@ -160,3 +160,10 @@ async def test_a_schedule_that_cannot_be_read_is_a_422_that_names_the_field(
     answer = await api.call("POST", path, [{"schedule": schedule}])
     assert answer.status_code == 422, answer.text
     assert field in answer.text
+
+
+async def test_asked_for_no_runs_a_schedule_makes_one(api: Api) -> None:
+    deployment = await deploy(api, {"cron": "0 9 * * *"})
+    body = {"start_time": "2030-01-01T00:00:00Z", "max_runs": 0}
+    await api.post(f"/deployments/{deployment['id']}/schedule", body)
+    assert [r["expected_start_time"] for r in await runs(api)] == ["2030-01-01T09:00:00Z"]

@@ -244,7 +244,8 @@ def _dates(
         start,
         min_runs=MIN_RUNS if ahead.min_runs is None else ahead.min_runs,
         min_time=ahead.min_time or MIN_TIME,
-        max_runs=min(ahead.max_runs or MAX_RUNS, MAX_RUNS),
+        # one at least: that is what the contract's server makes when asked for none
+        max_runs=MAX_RUNS if ahead.max_runs is None else min(max(ahead.max_runs, 1), MAX_RUNS),
         max_time=min(end - start, MAX_TIME),
     )
     return [d for d in dates if d <= end]
