@@ -34,7 +34,8 @@ class Report:
 
     expected: list[Expected]
     requests: int = 0
-    operations: set[str] = field(default_factory=set)
+    #: operations that were sent, and whether both servers ever did what was asked
+    operations: dict[str, bool] = field(default_factory=dict)
     #: (operation, field) -> the differences that nobody expected, with their sequence and request
     left: dict[tuple[str, str], list[tuple[str, Answer, Found]]] = field(default_factory=dict)
     met: dict[Expected, int] = field(default_factory=dict)
@@ -42,7 +43,8 @@ class Report:
     def add(self, name: str, answer: Answer) -> None:
         """Count one answer and sort its differences."""
         self.requests += 1
-        self.operations.add(answer.operation)
+        done = all(status < 300 for status in answer.statuses)
+        self.operations[answer.operation] = self.operations.get(answer.operation, False) or done
         for found in answer.differences:
             path = INDEX.sub("[]", found.path)
             for expected in self.expected:
@@ -103,15 +105,19 @@ def tell(report: Report, options: argparse.Namespace, *, complete: bool) -> int:
     for line in report.lines(options.examples):
         print(line)
     served = served_operations()
-    missing = sorted(served - report.operations) if complete else []
-    gone = [e for e in report.expected if e not in report.met] if complete else []
+    missing = sorted(served - report.operations.keys()) if complete else []
+    sent = served & report.operations.keys()
+    never = sorted(o for o in sent if complete and not report.operations[o])
+    gone = [e for e in report.expected if complete and not e.sometimes and e not in report.met]
     for operation in missing:
         print(f"no sequence sends {operation}")
+    for operation in never:
+        print(f"never done by both servers: {operation}")
     for expected in gone:
         print(f"expected, but not there any more: {expected}")
     left = sum(len(those) for those in report.left.values())
     print(
-        f"{len(report.operations & served)} of {len(served)} operations compared, "
+        f"{len(sent)} of {len(served)} operations compared, "
         f"{report.requests} requests, {sum(report.met.values())} expected differences of "
         f"{len(report.met)} kinds, {left} others in {len(report.left)} places"
     )

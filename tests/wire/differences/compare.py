@@ -103,6 +103,8 @@ class Comparison:
     def _walk_list(
         self, path: str, key: str, theirs: list[Json], ours: list[Json], found: list[Found]
     ) -> None:
+        if key == "tags":  # a set, which the peer gives in any order
+            theirs, ours = sorted(theirs, key=str), sorted(ours, key=str)
         mine, yours = (
             self._known(ours, self._ours, {}),
             self._known(theirs, self._theirs, self._theirs),

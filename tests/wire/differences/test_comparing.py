@@ -88,6 +88,11 @@ def test_lists_of_the_same_things_differ_in_their_order_once() -> None:
     assert paths([{"s": "a"}, {"s": "b"}], [{"s": "b"}, {"s": "a"}]) == [".order"]
 
 
+def test_tags_are_a_set() -> None:
+    assert paths({"tags": ["a", "b"]}, {"tags": ["b", "a"]}) == []
+    assert paths({"tags": ["a", "b"]}, {"tags": ["b"]}) == ["tags.length", "tags[0]"]
+
+
 def test_each_server_is_sent_its_own_values() -> None:
     answer = Answer("POST /flows/", None, (201, 201), ({"id": A, "l": [1]}, {"id": B}))
     body = {"flow_id": answer["id"], "text": Text("flow.{}", answer["id"]), "n": [answer["l"][0]]}

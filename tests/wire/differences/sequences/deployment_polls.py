@@ -35,8 +35,8 @@ def polls_of_deployments(pair: Pair) -> None:
         {},
     ):
         pair.post(path, body)
-        for deployment in deployments:
-            pair.get("/deployments/{id}", id=deployment["id"])
+    for deployment in deployments:  # the peer marks them as polled a while after its answer
+        pair.get("/deployments/{id}", id=deployment["id"])
     set_state(pair, runs[1], "PENDING")
     set_state(pair, runs[2], {"type": "SCHEDULED", "name": "AwaitingRetry"})
     pair.post(path, {"deployment_ids": ids[1:]})
