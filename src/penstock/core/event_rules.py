@@ -69,7 +69,8 @@ def event_test(filter: EventFilter) -> Test:
         ids = set(filter.id.id)
         tests.append(lambda e: e["id"] in ids)
     if filter.event is not None:
-        tests.append(_name_test(filter.event))
+        name_fits = name_test(filter.event)
+        tests.append(lambda e: name_fits(e["event"]))
     if filter.resource is not None:
         tests.append(_resource_test(filter.resource))
     for related in listed(filter.related):
@@ -95,12 +96,12 @@ def searched_text(event: Mapping[str, Any]) -> str:
     return " ".join([event["event"], *(documents.dump(part) for part in parts)])
 
 
-def _name_test(names: EventNameFilter) -> Test:
+def name_test(names: EventNameFilter) -> Callable[[str], bool]:
+    """Whether an event of that name matches the filter."""
     prefixes, no_prefixes = tuple(names.prefix or ()), tuple(names.exclude_prefix or ())
     exact, not_exact = names.name, set(names.exclude_name or ())
 
-    def test(event: Mapping[str, Any]) -> bool:
-        name = event["event"]
+    def test(name: str) -> bool:
         if prefixes and not name.startswith(prefixes):
             return False
         if exact and name not in exact:

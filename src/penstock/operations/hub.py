@@ -23,8 +23,11 @@ TIMER_SECONDS = 60.0
 class Subscription(Generic[T]):
     """What one listener has not taken yet."""
 
-    def __init__(self, wants: Callable[[T], bool]) -> None:
+    def __init__(
+        self, wants: Callable[[T], bool], wants_name: Callable[[str], bool] | None = None
+    ) -> None:
         self._wants = wants
+        self._wants_name = wants_name
         self._waiting: deque[T] = deque()
         self._filled = asyncio.Event()
         #: how many were dropped because the listener is slow
@@ -39,6 +42,10 @@ class Subscription(Generic[T]):
             return
         self._waiting.append(item)
         self._filled.set()
+
+    def may_want(self, names: Iterable[str]) -> bool:
+        """Whether the listener may want items of one of these names."""
+        return self._wants_name is None or any(map(self._wants_name, names))
 
     async def take(self) -> list[T]:
         """Everything that waits, at least one item."""
@@ -61,6 +68,10 @@ class Topic(Generic[T]):
         """Whether anybody listens."""
         return bool(self._subscriptions)
 
+    def may_want(self, names: Sequence[str] | None) -> bool:
+        """Whether anybody listens who may want items of one of these names (None: of any)."""
+        return any(names is None or s.may_want(names) for s in self._subscriptions)
+
     def publish(self, items: Sequence[T]) -> None:
         """Offer items to every listener, in order."""
         self.recent.extend(items)
@@ -71,9 +82,14 @@ class Topic(Generic[T]):
                 subscription.offer(item)
 
     @contextmanager
-    def subscription(self, wants: Callable[[T], bool]) -> Iterator[Subscription[T]]:
-        """Listen inside the block to the items that `wants` says yes to."""
-        subscription = Subscription(wants)
+    def subscription(
+        self, wants: Callable[[T], bool], wants_name: Callable[[str], bool] | None = None
+    ) -> Iterator[Subscription[T]]:
+        """Listen inside the block to the items that `wants` says yes to.
+
+        `wants_name` says no to names of which `wants` wants no item, so that none is fetched.
+        """
+        subscription = Subscription(wants, wants_name)
         self._subscriptions.add(subscription)
         try:
             yield subscription

@@ -1,8 +1,9 @@
 """Fans out what units of work have told: to those who listen now, and into the event store.
 
 SQLite: what was told is at hand after each commit; the outbox rows serve after a crash.
-PostgreSQL: each server reads the outbox from a place of its own and tells its own listeners; the
-one with the lease stores the events and removes rows that every server has had time to read.
+PostgreSQL: each server reads the outbox from a place of its own and tells its own listeners, also
+of what clients sent to the others; the one with the lease stores the events and removes rows that
+every server has had time to read.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from penstock.core.errors import PenstockServerError
 from penstock.operations.hub import Hub
 from penstock.operations.streams import Streams
 from penstock.services.loop import Leases
+from penstock.services.taken_in import TakenInElsewhere
 from penstock.services.teller import RETRY_SECONDS, EventKeeper, Teller
 from penstock.store.database import Database
 from penstock.store.engines.notices import Notices, end_tasks
@@ -123,7 +125,8 @@ class SharedFanOut:
     def __init__(self, db: Database, streams: Streams) -> None:
         self._db = db
         self._streams = streams
-        self._teller = Teller(db, streams.hub)
+        self._elsewhere = TakenInElsewhere(db, streams)
+        self._teller = Teller(db, streams.hub, self._elsewhere)
         self._notices = Notices(db.url, self._look)
         self._leases = Leases(db, [LEASE])
         self._keeper: EventKeeper[Place] | None = None
@@ -140,7 +143,8 @@ class SharedFanOut:
         await self._leases.start()
         self._db.subscribers.append(self._on_commit)
         self._notices.start()
-        tasks = [asyncio.create_task(self._leases.keep()), asyncio.create_task(self._run())]
+        work = (self._leases.keep(), self._run(), self._elsewhere.publish_lines())
+        tasks = [asyncio.create_task(w) for w in work]
         try:
             yield
         finally:
@@ -177,6 +181,7 @@ class SharedFanOut:
         while told := await self._read_after(self._place):
             self._teller.wake(told)
             events = await self._teller.publish(told)
+            self._elsewhere.hear_lines(told)
             self._place = _place_of(told)
             if self._keeper is not None:
                 self._keeper.add(events, self._place)

@@ -10,6 +10,7 @@ from penstock.core.errors import PenstockServerError
 from penstock.core.run_events import Event, Names, as_id, as_time, flow_run_event
 from penstock.operations.hub import Hub
 from penstock.operations.streams import Streams
+from penstock.services.taken_in import TakenInElsewhere
 from penstock.store.database import Database
 from penstock.store.flow_runs import NEW_SCHEDULED_RUN, NEW_STATE, NEW_STATES
 from penstock.store.outbox import Told
@@ -33,9 +34,10 @@ Mark = TypeVar("Mark")
 class Teller:
     """Makes events of what was told, and tells the hub."""
 
-    def __init__(self, db: Database, hub: Hub) -> None:
+    def __init__(self, db: Database, hub: Hub, elsewhere: TakenInElsewhere | None = None) -> None:
         self._db = db
         self._hub = hub
+        self._elsewhere = elsewhere
         self._names = Names()
         self._names_until = datetime.now(UTC)
         #: states whose runs this server woke a waiter for at commit, before it read their rows
@@ -79,15 +81,20 @@ class Teller:
                 self._hub.due_tasks.wake(one.body["task_key"], as_time(one.body["at"]), now)
 
     async def publish(self, told: Sequence[Told]) -> list[Event]:
-        """Tell the events to those who listen; the events."""
+        """Tell the events to those who listen; the events that are still to be stored."""
         now = datetime.now(UTC)
-        single = list(_single(told))
-        states = [body for kind, body in single if kind == NEW_STATE]
+        states = [body for kind, body in _single(told) if kind == NEW_STATE]
         if states:
             await self._learn_names(states, now)
-        events = [e for kind, body in single if (e := self._told_event(kind, body, now))]
-        self._hub.events.publish(events)
-        return events
+        taken_in = await self._elsewhere.events(told) if self._elsewhere else {}
+        made: list[Event] = []
+        live: list[Event] = []
+        for one in told:
+            events = [e for k, body in _single([one]) if (e := self._told_event(k, body, now))]
+            made += events
+            live += events or taken_in.get(one.seq, ())
+        self._hub.events.publish(live)
+        return made
 
     def _told_event(self, kind: str, body: dict[str, Any], now: datetime) -> Event | None:
         try:

@@ -16,6 +16,7 @@ from sqlalchemy.types import BigInteger, Boolean, Float, Integer
 
 from penstock.core import documents
 from penstock.store.column_types import Id, Time
+from penstock.store.outbox import Told, tell_beside
 from penstock.store.statements import POSTGRES, row_binder
 from penstock.store.transaction import Transaction
 
@@ -32,17 +33,22 @@ def insert_rows(
     *,
     tail: str = "",
     bound: bool = False,
+    telling: Told | None = None,
 ) -> list[Any]:
     """Insert rows, each a sequence of values in the order of the table's columns.
 
     `tail` is what follows the values and means the same to both engines, as
     `ON CONFLICT DO NOTHING`; where it ends in a RETURNING clause, its rows come back as the driver
-    has them. `bound` says that the values are already what the driver takes.
+    has them. `bound` says that the values are already what the driver takes. On PostgreSQL
+    `telling` goes into the outbox by the same statement, when there are rows.
     """
     if tx.is_postgres:
         if not rows:
             return []
         sql, names = _postgres_text(table, tail)
+        if telling is not None:
+            tell_beside(tx, sql, (_json(names, rows),), telling)
+            return []
         return tx.run_rows(sql, (_json(names, rows),))
     found = []
     if not bound:

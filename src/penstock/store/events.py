@@ -16,6 +16,7 @@ from penstock.core.event_rules import ID, ROLE
 from penstock.store.bulk_rows import bind_rows, insert_rows
 from penstock.store.column_types import Time, to_microseconds
 from penstock.store.event_conditions import INDEXED_CHARACTERS, where_events
+from penstock.store.outbox import Told
 from penstock.store.segment_tables import event, event_resource
 from penstock.store.segments import Segments, SegmentStore, day_number, merged
 from penstock.store.statements import Row
@@ -65,9 +66,12 @@ def _resources(e: Mapping[str, Any], row: Sequence[Any]) -> list[tuple[Any, ...]
     return rows
 
 
-def insert_events(tx: Transaction, rows: Sequence[EventRows]) -> None:
-    """Insert what `event_rows` made; an event that is there already is left as it is."""
-    insert_rows(tx, event, [r.event for r in rows], tail=_ONCE, bound=True)
+def insert_events(tx: Transaction, rows: Sequence[EventRows], telling: Told | None = None) -> None:
+    """Insert what `event_rows` made; an event that is there already is left as it is.
+
+    On PostgreSQL `telling` goes into the outbox.
+    """
+    insert_rows(tx, event, [r.event for r in rows], tail=_ONCE, bound=True, telling=telling)
     resources = [resource for r in rows for resource in r.resources]
     insert_rows(tx, event_resource, resources, tail=_ONCE, bound=True)
 

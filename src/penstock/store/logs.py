@@ -14,6 +14,7 @@ from penstock.core.ids import new_id
 from penstock.core.search_texts import parse_search_text
 from penstock.store.bulk_rows import insert_rows
 from penstock.store.column_types import to_microseconds
+from penstock.store.outbox import Told
 from penstock.store.segment_tables import log
 from penstock.store.segments import Segments, day_number, merged
 from penstock.store.statements import POSTGRES, Row
@@ -24,17 +25,24 @@ _NUMBER = 3
 _SELECT: Select[Any] = select(*[c for c in log.c if c.name != "day"])
 
 
-def log_rows(lines: Sequence[LogCreate], now: datetime, dialect: Dialect) -> list[Any]:
+def new_numbering(now: datetime) -> bytes:
+    """What the ids of lines received together begin with."""
+    return new_id(now).bytes[:-_NUMBER]
+
+
+def log_rows(
+    lines: Sequence[LogCreate], now: datetime, dialect: Dialect, numbering: bytes | None = None
+) -> list[Any]:
     """The rows of lines received together, as `insert_logs` wants them.
 
     Their ids keep them in the order they were sent in. Runs in the event loop, request by request:
     in the writer's thread it would take the interpreter from the loop for longer.
     """
     day = day_number(now)
+    first = numbering or new_numbering(now)
     if dialect is POSTGRES:
-        return [(day, *_fields(id, now, line)) for id, line in _numbered(lines, now)]
+        return [(day, *_fields(id, now, line)) for id, line in _numbered(lines, first)]
     received = to_microseconds(now)
-    first = new_id(now).bytes[:-_NUMBER]
     return [
         (
             day,
@@ -59,8 +67,7 @@ def _text(text: str) -> str:
     return text.replace("\0", "") if "\0" in text else text
 
 
-def _numbered(lines: Sequence[LogCreate], now: datetime) -> Iterable[tuple[UUID, LogCreate]]:
-    first = new_id(now).bytes[:-_NUMBER]
+def _numbered(lines: Sequence[LogCreate], first: bytes) -> Iterable[tuple[UUID, LogCreate]]:
     ids = (UUID(bytes=first + i.to_bytes(_NUMBER, "big")) for i in range(len(lines)))
     return zip(ids, lines, strict=True)
 
@@ -78,9 +85,9 @@ def _fields(id: UUID, received: datetime, line: LogCreate) -> tuple[Any, ...]:
     )
 
 
-def insert_logs(tx: Transaction, rows: Sequence[Any]) -> None:
-    """Insert what `log_rows` made."""
-    insert_rows(tx, log, rows, bound=True)
+def insert_logs(tx: Transaction, rows: Sequence[Any], telling: Told | None = None) -> None:
+    """Insert what `log_rows` made. On PostgreSQL `telling` goes into the outbox."""
+    insert_rows(tx, log, rows, bound=True, telling=telling)
 
 
 def log_shape(row: Row) -> dict[str, Any]:
@@ -98,7 +105,7 @@ def log_shape(row: Row) -> dict[str, Any]:
     }
 
 
-def live_log_shapes(lines: Sequence[LogCreate], now: datetime) -> list[dict[str, Any]]:
+def live_log_shapes(lines: Sequence[LogCreate], numbering: bytes) -> list[dict[str, Any]]:
     """Lines as subscribers get them, before they are stored: so they have no stamps yet."""
     return [
         {
@@ -112,7 +119,7 @@ def live_log_shapes(lines: Sequence[LogCreate], now: datetime) -> list[dict[str,
             "flow_run_id": line.get("flow_run_id"),
             "task_run_id": line.get("task_run_id"),
         }
-        for id, line in _numbered(lines, now)
+        for id, line in _numbered(lines, numbering)
     ]
 
 

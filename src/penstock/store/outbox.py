@@ -92,6 +92,17 @@ def tell(tx: Transaction, kind: str, body: dict[str, Any]) -> None:
         tx.effects.append(Told(tx.insert(_INSERT_SQLITE, kind=kind, body=text), kind, body))
 
 
+def tell_beside(tx: Transaction, change: str, arguments: tuple[Any, ...], told: Told) -> None:
+    """Run a change, as SQL text, and tell of it by the same statement (PostgreSQL only)."""
+    kind, body = len(arguments) + 1, len(arguments) + 2
+    sql = (
+        f"WITH change AS ({change}) INSERT INTO outbox (xid, kind, body) "
+        f"VALUES (pg_current_xact_id()::text::bigint, ${kind}, ${body})"
+    )
+    tx.run_rows(sql, (*arguments, told.kind, documents.dump(told.body)))
+    tx.effects.append(told)
+
+
 def select_untold(tx: Transaction, after: int, after_xid: int = 0) -> list[Told]:
     """The next thousand rows after that place, in order, with nothing left out before them."""
     if tx.is_postgres:

@@ -24,7 +24,7 @@ from penstock.api.websockets.handshake import (
 from penstock.contract.enums import EventOrder
 from penstock.contract.rest.events import EventFilter, EventOccurredFilter
 from penstock.contract.rest.logs import LogFilter
-from penstock.core.event_rules import event_test, log_test
+from penstock.core.event_rules import event_test, log_test, name_test
 from penstock.operations.hub import Subscription
 from penstock.operations.streams import Streams
 from penstock.store.events import EventKey, event_shape, page_events
@@ -80,8 +80,9 @@ async def _receive_filter(websocket: WebSocket, adapter: TypeAdapter[F]) -> tupl
 async def _send_events(websocket: WebSocket) -> None:
     filter, backfill = await _receive_filter(websocket, _EVENT_FILTER)
     found, wants = streams(websocket), event_test(filter)
+    wants_name = None if filter.event is None else name_test(filter.event)
     sent: set[UUID] = set()
-    with found.hub.events.subscription(wants) as subscription:
+    with found.hub.events.subscription(wants, wants_name) as subscription:
         if backfill:
             again = _may_come_again(found)
             async for page in _past(found, filter):

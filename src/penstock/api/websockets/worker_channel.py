@@ -74,6 +74,10 @@ def _authorization_failed() -> NoReturn:
     raise Refused(POLICY_VIOLATION, "authorization_failed") from None
 
 
+def _is_of_pool(name: str) -> bool:
+    return name.startswith("prefect.work-pool.")
+
+
 class _Channel:
     """One worker's connection."""
 
@@ -93,12 +97,12 @@ class _Channel:
     async def run(self, websocket: WebSocket) -> None:
         """Converse until one side leaves."""
         # Listens before the pool is read for the first time, so that no change is missed.
-        with streams(websocket).hub.events.subscription(self._concerns) as news:
+        with streams(websocket).hub.events.subscription(self._concerns, _is_of_pool) as news:
             hello = await self._greet()
             await until_one_ends(self._tell_news(news), self._take_heartbeats(hello))
 
     def _concerns(self, event: Event) -> bool:
-        if not event["event"].startswith("prefect.work-pool."):
+        if not _is_of_pool(event["event"]):
             return False
         return bool(event["resource"].get("prefect.resource.name") == self._name)
 
