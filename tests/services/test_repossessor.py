@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from penstock.core.errors import Gone
 from penstock.operations.concurrency_limits import Lease, release_lease, renew, take_slots
 from penstock.services.repossessor import CHUNK, end_expired_leases, repossess_slots
 from penstock.store.concurrency_limits import insert_limit, select_limit
@@ -62,6 +63,17 @@ async def test_what_was_renewed_or_released_meanwhile_is_left_alone(db: Database
     end = partial(end_expired_leases, lease_ids=[renewed, released], now=NOW + MINUTE)
     assert await db.write(end) == 0
     assert (await limit(db)).active_slots == 1
+
+
+async def test_what_has_run_out_is_renewed_while_nobody_has_taken_it_back(db: Database) -> None:
+    kept = await lease(db)  # its server was away for long, its holder was not
+    renewal = partial(renew, lease_id=kept, duration=MINUTE, now=NOW + 10 * MINUTE)
+    await db.write(renewal)
+    assert await repossess_slots(db, NOW + 10 * MINUTE) == 0
+    assert (await limit(db)).active_slots == 1
+    assert await repossess_slots(db, NOW + 11 * MINUTE) == 1
+    with pytest.raises(Gone):
+        await db.write(renewal)
 
 
 async def test_many_come_back_in_one_pass_and_their_time_is_booked(db: Database) -> None:

@@ -124,8 +124,12 @@ def give_slots_back(
 
 
 def renew(tx: Transaction, lease_id: UUID, duration: timedelta, now: datetime) -> None:
-    """Let a lease last so long from now. Gone (410) when it is over."""
-    if not renew_lease(tx, lease_id, now + duration, now):
+    """Let a lease last so long from now. Gone (410) when it is over.
+
+    One that has run out is over once its slots were taken back: not before, as its holder may have
+    been alive while this server was not.
+    """
+    if not renew_lease(tx, lease_id, now + duration):
         raise Gone(f"The lease {lease_id} is over: it expired, or its slots were given back")
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from penstock.core.attempts import HEARTBEAT_SECONDS, LEASE_SECONDS
-from penstock.services import csrf_tokens
+from penstock.services import csrf_tokens, repossessor
 from penstock.services.cancellations import (
     OLD_EVERY_SECONDS,
     clean_up_cancelled,
@@ -36,8 +36,9 @@ def make_loops() -> list[Loop]:
         watched("expired pauses", fail_expired_pauses),
         watched("cancellations", clean_up_cancelled),
         watched("run counts", fold_run_counts),
-        watched("repossessor", repossess_slots),
-        # A server that was away gives every attempt the time to be renewed before it judges.
+        # A server that was away gives every lease and attempt the time to be renewed before it
+        # judges.
+        watched("repossessor", repossess_slots, repossessor.SETTLE_SECONDS),
         watched("lost runs", rescue_lost_runs, LEASE_SECONDS),
         watched("silent runs", rescue_silent_runs, HEARTBEAT_SECONDS),
         Loop("old cancellations", OLD_EVERY_SECONDS, clean_up_cancelled_before),

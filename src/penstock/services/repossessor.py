@@ -9,6 +9,9 @@ from penstock.store.concurrency_slots import delete_expired_lease, select_expire
 from penstock.store.database import Database
 from penstock.store.transaction import Transaction
 
+#: after the server was away holders get the time to renew first, as they have not heard of that;
+#: clients of the contract renew their leases of five minutes after three quarters of that time
+SETTLE_SECONDS = 240
 #: leases per pass, and per unit of work
 PASS = 1000
 CHUNK = 50

@@ -132,9 +132,10 @@ def insert_lease(
 
 
 _ID = _lease.id == bindparam("id", type_=_lease.id.type)
+# Also one that has run out: until somebody takes its slots back it holds them.
 _RENEW = Statement(
     update(concurrency_lease)
-    .where(_ID, _lease.expires_at > bindparam("now", type_=_lease.expires_at.type))
+    .where(_ID, _lease.expires_at.is_not(None))
     .values(expires_at=bindparam("until", type_=_lease.expires_at.type))
 )
 _UNTIL = bindparam("until", type_=_lease.expires_at.type)
@@ -171,9 +172,9 @@ _SELECT_OF_HOLDER = Statement(
 )
 
 
-def renew_lease(tx: Transaction, id: UUID, until: datetime, now: datetime) -> bool:
+def renew_lease(tx: Transaction, id: UUID, until: datetime) -> bool:
     """Let a lease last until then; False when it is over or was never there."""
-    return bool(tx.run(_RENEW, id=id, until=until, now=now))
+    return bool(tx.run(_RENEW, id=id, until=until))
 
 
 def extend_lease(tx: Transaction, id: UUID, until: datetime) -> bool:
