@@ -70,6 +70,35 @@ async def set_limit_of_pool(api: Api, limit: int | None) -> None:
 # ------------------------------------------------------------------ deployments
 
 
+async def test_a_lease_that_a_client_names_is_not_taken_for_the_runs_own(api: Api) -> None:
+    deployment = await make_deployment(api)
+    first, second = await make_run(api, deployment), await make_run(api, deployment)
+    taken = await propose(api, first, "PENDING")
+    lease = taken["state"]["state_details"][LEASE]
+    # a state that was copied from another run
+    await propose(api, second, "SCHEDULED", state_details={LEASE: lease})
+    assert await said(api, second, "PENDING") == "REJECT AwaitingConcurrencySlot"
+    await propose(api, second, "CANCELLED", state_details={LEASE: lease})
+    assert await slots_of(api, deployment) == 1
+
+
+async def test_a_run_that_is_taken_from_its_process_keeps_its_slot_under_a_lower_limit(
+    api: Api,
+) -> None:
+    deployment = await make_deployment(api, 2)
+    policy = {"empirical_policy": {"retries": 1, "retry_delay": 0}}
+    for _ in range(2):
+        run = await api.post(f"/deployments/{deployment}/create_flow_run", policy)
+        for type in ("PENDING", "RUNNING"):
+            await propose(api, run["id"], type)
+    assert await said(api, run["id"], "FAILED") == "REJECT AwaitingRetry"
+    await api.patch(f"/deployments/{deployment}", {"concurrency_limit": 1})
+    assert await said(api, run["id"], "PENDING") == "ACCEPT Pending"
+    assert await slots_of(api, deployment) == 2
+    await propose(api, run["id"], "CANCELLED")
+    assert await slots_of(api, deployment) == 1
+
+
 async def test_a_run_that_finds_no_slot_waits_for_half_a_minute(api: Api) -> None:
     deployment = await make_deployment(api)
     first, second = await make_run(api, deployment), await make_run(api, deployment)
@@ -251,9 +280,9 @@ async def test_a_slot_whose_lease_ran_out_is_taken_again_or_the_run_is_cancelled
     details = "state_details"
     assert running["state"][details][LEASE] not in (None, taken["state"][details][LEASE])
     assert await slots_of(api, deployment) == 1
-    await propose(api, first, "COMPLETED")
-    await propose(api, first, "PENDING")
-    await repossess_slots(database_of(server), expired)
+    for type in ("COMPLETED", "SCHEDULED", "PENDING"):
+        await propose(api, first, type)
+    await repossess_slots(database_of(server), expired + timedelta(seconds=60))
     await propose(api, second, "PENDING")
     assert await said(api, first, "RUNNING") == "REJECT Cancelled"
     assert await slots_of(api, deployment) == 1

@@ -11,7 +11,7 @@ from penstock.core import documents
 from penstock.core.bookkeeping import RunFacts
 from penstock.core.decisions import Decision
 from penstock.core.errors import NotFound
-from penstock.core.flow_run_rules import decide_flow_run_state
+from penstock.core.flow_run_rules import LEASE, decide_flow_run_state
 from penstock.core.states import State, StateType, make_state
 from penstock.operations.parent_task_runs import follow_subflow
 from penstock.operations.run_slots import (
@@ -34,7 +34,8 @@ def proposed_state(body: StateCreate, now: datetime) -> State:
     said = {
         key: value
         for key in details.model_fields_set
-        if (value := getattr(details, key)) is not None
+        # a lease that a client names may be another run's: a run keeps its own anyway
+        if key != LEASE and (value := getattr(details, key)) is not None
     }
     return make_state(
         body.type,

@@ -12,6 +12,7 @@ from penstock.core.concurrency_rules import (
     DeploymentSlots,
     Limit,
     decide_grant,
+    limit_at,
 )
 from penstock.core.flow_run_rules import EXECUTED, Outcome, lease_of
 from penstock.core.states import State, StateType
@@ -101,7 +102,7 @@ def move_slots(
         return
     until = now + timedelta(seconds=slots.grace_seconds)
     if outcome.takes is not None:
-        _take_slot(tx, run_id, slots.limit.id, outcome.takes, until, now)
+        _take_slot(tx, run_id, slots, outcome.takes, until, now)
     elif slots.is_held and outcome.state.type is StateType.RUNNING:
         lease = lease_of(outcome.state)
         if lease is not None and not extend_lease(tx, lease, until):
@@ -109,11 +110,20 @@ def move_slots(
 
 
 def _take_slot(
-    tx: Transaction, run_id: UUID, limit_id: UUID, lease: UUID, until: datetime, now: datetime
+    tx: Transaction,
+    run_id: UUID,
+    slots: DeploymentSlots,
+    lease: UUID,
+    until: datetime,
+    now: datetime,
 ) -> None:
-    limits = [limit for limit in lock_limits(tx, [limit_id]) if limit.active]
+    limits = [limit for limit in lock_limits(tx, [slots.limit.id]) if limit.active]
     granted, changed = decide_grant(limits, 1, now)
-    if not limits or not granted:
+    if not limits or not (granted or slots.is_held):
         raise Stale
+    if not granted:
+        # The slot that the run has just given back goes over, also where the limit is lower now.
+        current = limit_at(limits[0], now)
+        changed = [replace(current, active_slots=current.active_slots + 1)]
     update_limit_counts(tx, changed)
-    insert_lease(tx, lease, {limit_id: 1}, ("flow_run", run_id), until, now)
+    insert_lease(tx, lease, {slots.limit.id: 1}, ("flow_run", run_id), until, now)
