@@ -165,6 +165,13 @@ def test_durations_may_be_in_iso_8601(text: str, seconds: float) -> None:
         ("payload/validated_state/type", None),
         ("payload/validated_state/message", 1),
         ("payload/validated_state/state_details", [1]),
+        # the rules, and answers, could not read these later
+        ("payload/validated_state/state_details", {"scheduled_time": "soon"}),
+        ("payload/validated_state/state_details", {"pause_timeout": 5}),
+        ("payload/validated_state/state_details", {"more": 2**64}),
+        ("payload/task_run/empirical_policy", {"retries": 10**30}),
+        ("payload/task_run/empirical_policy", {"retry_delay": [10**400]}),
+        ("payload/task_run/total_run_time", float("inf")),
     ],
 )
 def test_what_cannot_be_read_is_named(path: str, value: Any) -> None:

@@ -3,12 +3,15 @@
 The client has orchestrated the task itself; nothing is decided here.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
+
+import orjson
 
 from penstock.core import documents
 from penstock.core.errors import InvalidInput
@@ -106,8 +109,19 @@ def _state(event: Mapping[str, Any], reported: Mapping[str, Any]) -> State:
         timestamp=_read(_time, event["occurred"], "occurred"),
         message=None if message is None else _read(_text, message, "message"),
         data=None if data is None else documents.dump(data),
-        details=_mapping(reported, "state_details") if reported.get("state_details") else {},
+        details=_details(_mapping(reported, "state_details"))
+        if reported.get("state_details")
+        else {},
     )
+
+
+def _details(details: dict[str, Any]) -> dict[str, Any]:
+    """State details as they were sent, if the rules and the answers can read them later."""
+    for key in _TIMES_OF_DETAILS:
+        if details.get(key) is not None:
+            _read(_time, details[key], key)
+    _read(_answerable, details, "state_details")
+    return details
 
 
 def _flow_run_id(event: Mapping[str, Any]) -> UUID | None:
@@ -171,7 +185,10 @@ def _count(value: Any) -> int:
 def _duration(value: Any) -> float:
     """Seconds, written as a number or in ISO 8601."""
     if not isinstance(value, str):
-        return float(value)
+        seconds = float(value)
+        if not math.isfinite(seconds):
+            raise ValueError("not a duration")
+        return seconds
     found = _DURATION.fullmatch(value)
     if found is None:
         raise ValueError("not a duration")
@@ -185,6 +202,17 @@ def _tags(value: Any) -> str:
     return documents.dump(value) if value else documents.EMPTY_ARRAY
 
 
+def _answerable(value: Any) -> str:
+    """The JSON text of what answers spell anew: its whole numbers fit in 64 bits."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+
+
+def _policy(value: Any) -> str:
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return _answerable(value) if value else documents.EMPTY_OBJECT
+
+
 def _object(value: Any) -> str:
     if not isinstance(value, dict):
         raise TypeError("not an object")
@@ -192,6 +220,7 @@ def _object(value: Any) -> str:
 
 
 _TYPES = {t.value: t for t in StateType}
+_TIMES_OF_DETAILS = ("scheduled_time", "pause_timeout", "cache_expiration")
 #: the columns a report may set, and how their values are read
 _COLUMNS: dict[str, Callable[[Any], Any]] = {
     "name": _text,
@@ -200,7 +229,7 @@ _COLUMNS: dict[str, Callable[[Any], Any]] = {
     "cache_key": _text,
     "cache_expiration": _time,
     "task_version": _text,
-    "empirical_policy": _object,
+    "empirical_policy": _policy,
     "tags": _tags,
     "labels": _object,
     "task_inputs": _object,
