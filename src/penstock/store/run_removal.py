@@ -34,8 +34,10 @@ def delete_flow_run_part(tx: Transaction, id: UUID) -> bool | None:
     _delete_task_runs(tx, rows)
     if len(rows) == CHUNK:
         return False
+    gone = delete_flow_run(tx, id)
+    # Last: whoever was just taking a slot for the run has done so by now, or finds no run.
     forget_leases(tx, "flow_run", [id])
-    return delete_flow_run(tx, id)
+    return gone
 
 
 def _delete_task_runs(tx: Transaction, rows: list[Row]) -> None:
@@ -46,9 +48,10 @@ def _delete_task_runs(tx: Transaction, rows: list[Row]) -> None:
     if tags:
         side = task_run_tag.c
         tx.run(delete(task_run_tag).where(side.tag.in_(tags), side.task_run_id.in_(ids)))
+    tx.run(delete(task_run).where(task_run.c.id.in_(ids)))
+    # Last: whoever was just starting one of them has done so by now, or finds no task run.
     forget_leases(tx, "task_run", ids)
     tx.run(delete(task_delivery).where(task_delivery.c.task_run_id.in_(ids)))
-    tx.run(delete(task_run).where(task_run.c.id.in_(ids)))
 
 
 def delete_task_run(tx: Transaction, id: UUID) -> bool:
