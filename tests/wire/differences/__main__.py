@@ -48,7 +48,8 @@ class Report:
         for found in answer.differences:
             path = INDEX.sub("[]", found.path)
             for expected in self.expected:
-                if expected.covers(answer.operation, path, found.theirs, found.ours):
+                what = (answer.operation, path, found.theirs, found.ours, answer.request)
+                if expected.covers(*what):
                     self.met[expected] = self.met.get(expected, 0) + 1
                     break
             else:

@@ -26,16 +26,21 @@ class Expected:
     #: what stands there, as JSON
     theirs: str = "*"
     ours: str = "*"
+    #: what was sent
+    request: str = "*"
     #: shows only when the machine is slow or chance wills it
     sometimes: bool = False
 
-    def covers(self, operation: str, path: str, theirs: Json, ours: Json) -> bool:
+    def covers(
+        self, operation: str, path: str, theirs: Json, ours: Json, request: Json = None
+    ) -> bool:
         """Whether a difference is this one."""
         return (
             any(matches(operation, pattern) for pattern in self.operations)
             and any(matches(path, pattern) for pattern in self.fields)
             and matches(as_text(theirs), self.theirs)
             and matches(as_text(ours), self.ours)
+            and matches(as_text(request), self.request)
         )
 
 
@@ -59,6 +64,7 @@ def read_expected() -> list[Expected]:
             tuple(row["fields"]),
             row.get("theirs", "*"),
             row.get("ours", "*"),
+            row.get("request", "*"),
             row.get("sometimes", False),
         )
         for row in rows

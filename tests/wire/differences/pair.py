@@ -51,9 +51,21 @@ class Text:
         return self.template.replace("{}", str(self.value.of(side)))
 
 
+@dataclass(frozen=True)
+class After:
+    """What comes after a mark in a text of an earlier answer: the token in an address."""
+
+    mark: str
+    value: Value
+
+    def of(self, side: int) -> str:
+        """The rest of the text for one server."""
+        return str(self.value.of(side)).partition(self.mark)[2]
+
+
 def for_side(value: Json, side: int) -> Json:
     """A request with every earlier value replaced by what this server answered."""
-    if isinstance(value, Value | Text):
+    if isinstance(value, Value | Text | After):
         return value.of(side)
     if isinstance(value, dict):
         return {key: for_side(item, side) for key, item in value.items()}
@@ -114,11 +126,13 @@ class Pair:
         content: bytes | None = None,
         params: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
+        compared: bool = True,
         **values: Any,
     ) -> Answer:
         """Both answers to a request at a path of the contract, whose `{names}` are `values`.
 
-        `content` is sent as it is, in place of `body`.
+        `content` is sent as it is, in place of `body`. An answer that is not `compared` only gives
+        its values.
         """
         request = {"body": body, **values}
         for extra in (params, headers):
@@ -142,7 +156,7 @@ class Pair:
             (theirs.status_code, ours.status_code),
             (_json(theirs), _json(ours)),
         )
-        if not _one_sided(request):
+        if compared and not _one_sided(request):
             answer.differences = self._compare(theirs, ours, answer)
         self.answers.append(answer)
         return answer
@@ -167,7 +181,7 @@ class Pair:
 
 def _one_sided(value: Json) -> bool:
     """Whether a request needs what only one server has answered: that difference is known."""
-    if isinstance(value, Text):
+    if isinstance(value, Text | After):
         value = value.value
     if isinstance(value, Value):
         return (value.of(THEIRS) == NOWHERE) != (value.of(OURS) == NOWHERE)

@@ -113,6 +113,9 @@ def test_patterns_have_one_special_sign() -> None:
     expected = Expected("w", ("GET *",), ("[].id",), theirs="null")
     assert expected.covers("GET /x", "[].id", None, 1)
     assert not expected.covers("GET /x", "[].id", 2, 1)
+    of_a_request = Expected("w", ("*",), ("*",), request='*"type": "PENDING"*')
+    assert of_a_request.covers("POST /x", "y", 1, 2, {"body": {"type": "PENDING"}})
+    assert not of_a_request.covers("POST /x", "y", 1, 2, {"body": {"type": "RUNNING"}})
 
 
 def test_every_meant_difference_is_in_the_document() -> None:

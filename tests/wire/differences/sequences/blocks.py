@@ -1,5 +1,7 @@
 """Block types, schemas and documents; capabilities; where results are stored by default."""
 
+from uuid import uuid4
+
 from tests.wire.differences.pair import NOWHERE, Answer, Pair
 from tests.wire.differences.registry import sequence
 
@@ -211,6 +213,29 @@ def blocks_inside_blocks(pair: Pair) -> None:
         },
     )
     pair.delete("/block_types/{id}", id=made["id"])
+
+
+@sequence
+def storage_of_results(pair: Pair) -> None:
+    """A block that stores files may be where results go by default."""
+    found = pair.get("/block_types/slug/{slug}", slug="local-file-system", compared=False)
+    of_type = {"block_schemas": {"block_type_id": {"any_": [found["id"]]}}}
+    schema = pair.post("/block_schemas/filter", of_type, compared=False)[0]
+    document = pair.post(
+        "/block_documents/",
+        {
+            "block_type_id": found["id"],
+            "block_schema_id": schema["id"],
+            "name": f"results-{uuid4().hex[:8]}",
+            "data": {"basepath": "/tmp/results"},
+        },
+        compared=False,
+    )
+    pair.put("/admin/storage", {"default_result_storage_block_id": document["id"]})
+    pair.get("/admin/storage")
+    pair.delete("/admin/storage")
+    pair.get("/admin/storage")
+    pair.delete("/block_documents/{id}", id=document["id"])
 
 
 @sequence

@@ -55,6 +55,8 @@ def limits_of_tags(pair: Pair) -> None:
     pair.delete("/concurrency_limits/tag/{tag}", tag="one")
     pair.delete("/concurrency_limits/{id}", id=limit["id"])
     pair.get("/concurrency_limits/{id}", id=limit["id"])
+    other = pair.post(V1, {"tag": "other", "concurrency_limit": 1})
+    pair.delete("/concurrency_limits/{id}", id=other["id"])
     pair.post(V1, {"tag": "a/b", "concurrency_limit": 1})
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.wire.differences.pair import NOWHERE, Pair, Text
+from tests.wire.differences.pair import NOWHERE, After, Pair, Text
 from tests.wire.differences.registry import sequence
 from tests.wire.differences.sequences.making import make_flow, make_run
 
@@ -167,6 +167,9 @@ def events(pair: Pair) -> None:
         {"filter": window, "time_unit": "minute", "time_interval": 5},
         countable="time",
     )
+    first = pair.post("/events/filter", {"filter": asked, "limit": 2})
+    token = After("page-token=", first["next_page"])
+    pair.get("/events/filter/next", params={"page-token": token})
     pair.get("/events/filter/next", params={"page-token": "nonsense"})
     pair.get("/events/filter/next")
     of_run = {"resource": {"id": [Text("prefect.flow-run.{}", run["id"])]}, "order": "ASC"}
