@@ -137,14 +137,14 @@ def test_deployments_and_their_schedules(shell: Shell, rest: Rest, seed: Json) -
     shell(*plan, "resume", name, hourly["id"])
     shell(*plan, "pause", "--all")
     assert not any(s["active"] for s in rest.get(f"/deployments/{seed['deployment']}")["schedules"])
-    shell(*plan, "delete", name, hourly["id"], "--assume-yes")
-    shell(*plan, "clear", name, "--assume-yes")
+    shell(*plan, "delete", name, hourly["id"], "-y")
+    shell(*plan, "clear", name, "-y")
     assert rest.get(f"/deployments/{seed['deployment']}")["schedules"] == []
     assert rest.runs(**scheduled) == []
     shell("deployment", "run", name, "--param", 'word="x"', "--start-in", "1 hour")
     (run,) = rest.runs(**scheduled)
     assert (run["parameters"], run["state_type"]) == ({"word": "x"}, "SCHEDULED")
-    assert "cancelled" in shell("flow-run", "cancel", run["id"])
+    assert "cancellation" in shell("flow-run", "cancel", run["id"])
     assert rest.ended(run["id"])["state_type"] == "CANCELLED"
     shell("deployment", "delete", name)
     shell("deployment", "inspect", name, code=1)

@@ -3,14 +3,15 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.wire.v3.client import FLOWS, PrefectClient, Rest, Running, until
+from tests.wire.v3.client import FLOWS, PrefectClient, Rest, Running, Shell, until
 
-pytestmark = pytest.mark.timeout(240)  # a worker starts a process for each run
+pytestmark = pytest.mark.timeout(300)  # a worker starts a process for each run
 Json = Any
 
 
@@ -43,7 +44,22 @@ def pool(python: Path, api_url: str, tmp_path_factory: pytest.TempPathFactory) -
     assert worker.process.returncode == 0, worker.said[-4000:]
 
 
-def test_a_worker_runs_what_is_deployed(pool: Pool, rest: Rest) -> None:
+def test_a_worker_runs_and_cancels_what_is_deployed(pool: Pool, rest: Rest, tmp_path: Path) -> None:
+    # They sleep until they are cancelled, while others come and go.
+    sleeping = {name: pool.start(rest, name, tmp_path) for name in ("sleeps", "one", "none")}
+    what_is_called_runs(pool, rest)
+    with pool.client.shell() as shell:
+        said = shell(
+            *("deployment", "run", "greet/deployed", "--param", "name=watched", "--watch"),
+            *("--watch-interval", "1"),
+        )
+        assert "Completed" in said
+        (watched,) = [r for r in rest.runs() if r["parameters"].get("name") == "watched"]
+        assert watched["state_type"] == "COMPLETED"
+        what_sleeps_is_cancelled(pool, rest, shell, tmp_path, sleeping)
+
+
+def what_is_called_runs(pool: Pool, rest: Rest) -> None:
     facts = pool.client.facts("running.py", "deployed", timeout_seconds=200)
     ids = facts["ids"]
     assert facts["waited"] == ["COMPLETED", ["hello waiter"] * 2, True]
@@ -55,13 +71,6 @@ def test_a_worker_runs_what_is_deployed(pool: Pool, rest: Rest) -> None:
     the_runs_are_kept(rest, pool, ids)
     the_calls_hang_together(rest, ids, below, apart)
     the_worker_is_known(rest)
-    said = pool.client.command(
-        *("deployment", "run", "greet/deployed", "--param", "name=watched", "--watch"),
-        *("--watch-interval", "1"),
-    )
-    assert "Completed" in said
-    (watched,) = [r for r in rest.runs() if r["parameters"].get("name") == "watched"]
-    assert watched["state_type"] == "COMPLETED"
 
 
 def the_runs_are_kept(rest: Rest, pool: Pool, ids: Json) -> None:
@@ -107,35 +116,34 @@ def the_worker_is_known(rest: Rest) -> None:
     assert (deployment["tags"], len(deployment["schedules"])) == (["b"], 2)
 
 
-def test_runs_are_cancelled_and_limited_across_processes(
-    pool: Pool, rest: Rest, tmp_path: Path
+def what_sleeps_is_cancelled(
+    pool: Pool, rest: Rest, shell: Shell, folder: Path, sleeping: dict[str, str]
 ) -> None:
-    alone, first, kept = (pool.start(rest, name, tmp_path) for name in ("sleeps", "one", "none"))
     pids: dict[str, int] = {}
-    for run in (alone, first, kept):
-        note = tmp_path / f"{run}.started"
+    for run in sleeping.values():
+        note = folder / f"{run}.started"
         until(note.exists, timeout_seconds=90)
         pids[run] = int(until(note.read_text))
-    second, refused = pool.start(rest, "one", tmp_path), pool.start(rest, "none", tmp_path)
+    second, refused = pool.start(rest, "one", folder), pool.start(rest, "none", folder)
     until(lambda: rest.run(second)["state_name"], lambda name: name == "AwaitingConcurrencySlot")
     assert rest.ended(refused)["state_type"] == "CANCELLED"
-    for run in (alone, first, kept, second):
-        pool.client.command("flow-run", "cancel", run)
-    for run in (alone, first, kept):
+    for run in (second, *sleeping.values()):
+        shell("flow-run", "cancel", run)
+    for run, pid in pids.items():
         assert rest.ended(run)["state_type"] == "CANCELLED"
         assert rest.state_names(run)[-2:] == ["Cancelling", "Cancelled"]
-        until((tmp_path / f"{run}.Cancelling").exists)
-        until(lambda pid=pids[run]: not alive(pid))  # type: ignore[misc]
+        until((folder / f"{run}.Cancelling").exists)
+        until(partial(gone, pid))
     assert rest.ended(second)["state_type"] == "CANCELLED"
     assert "Cancelling" not in rest.state_names(second)
     limits = rest.post("/v2/concurrency_limits/filter")
     assert {limit["active_slots"] for limit in limits} == {0}
 
 
-def alive(pid: int) -> bool:
-    """Whether the process is there."""
+def gone(pid: int) -> bool:
+    """Whether the process has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:1]
+        return True
+    return "Z" in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:1]

@@ -48,7 +48,7 @@ def tell(flow: Any, flow_run: Any, state: Any) -> None:
 
 
 @flow(on_cancellation=[tell], on_completion=[tell], on_failure=[tell], on_crashed=[tell])
-def sleeps(folder: str, seconds: float = 120) -> None:
+def sleeps(folder: str, seconds: float = 600) -> None:
     """Say that it runs, then wait to be cancelled."""
     (Path(folder) / f"{flow_run.id}.started").write_text(str(os.getpid()))
     get_run_logger().info("asleep")
