@@ -77,4 +77,5 @@ def select_due_work(
     answers = tx.row(
         _SELECT_DUE, now=now, late_before=now - late_after, cancelled_since=now - recent
     )
+    assert answers is not None
     return {name for (name, _), due in zip(_QUESTIONS, answers, strict=True) if due}
