@@ -230,6 +230,15 @@ async def test_queues_named_without_a_pool_live_in_the_default_pool(api: Api) ->
 # ------------------------------------------------------------------ workers and statuses
 
 
+async def test_null_leaves_pages_and_limits_to_their_defaults(api: Api) -> None:
+    await make_pool(api)
+    body = {"limit": None, "offset": None, "page": None, "flow_run_limit": None}
+    queue = (await api.post("/work_pools/pool/queues/filter", body))[0]["id"]
+    assert await api.post(f"/work_queues/{queue}/get_runs", body) == []
+    for place in ("work_pools/pool", f"work_queues/{queue}"):
+        assert (await api.post(f"/{place}/concurrency_status", body))["page"] == 1
+
+
 async def test_a_heartbeat_makes_a_worker_and_its_pool_ready(api: Api, server: Server) -> None:
     await make_pool(api)
     beat = {"name": "w", "heartbeat_interval_seconds": 5}

@@ -139,7 +139,7 @@ class WorkPoolScheduledFlowRunsBody(ListBody):
     limit: PageLimit = MAX_PAGE
 
 
-class WorkPoolConcurrencyStatusBody(WireBody):
+class WorkPoolConcurrencyStatusBody(ListBody):
     """Body of `POST /work_pools/{name}/concurrency_status`."""
 
     page: PageNumber = 1

@@ -138,14 +138,14 @@ class WorkQueuesFilterBody(ListBody):
     offset: Offset = 0
 
 
-class WorkQueueRunsBody(WireBody):
+class WorkQueueRunsBody(ListBody):
     """Body of `POST /work_queues/{id}/get_runs`."""
 
     limit: PageLimit = MAX_PAGE
     scheduled_before: DateTime | SkipJsonSchema[None] = None
 
 
-class WorkQueueConcurrencyStatusBody(WireBody):
+class WorkQueueConcurrencyStatusBody(ListBody):
     """Body of `POST /work_queues/{id}/concurrency_status`."""
 
     page: PageNumber = 1
