@@ -9,6 +9,7 @@ from penstock.core.states import StateType, make_state
 from penstock.core.task_run_rules import Policy, decide_task_run_state
 from penstock.operations.flow_run_states import propose_state
 from penstock.operations.task_run_states import task_run_facts, write_task_run_state
+from penstock.services.chunks import write_in_chunks
 from penstock.store.cancelled_runs import (
     select_left_subflow_runs,
     select_left_task_runs,
@@ -27,8 +28,9 @@ OLD_EVERY_SECONDS = 600
 OLD = timedelta(hours=24)
 #: how long a run may be CANCELLING
 STUCK_AFTER = timedelta(seconds=300)
-#: rows of one kind per pass
+#: rows of one kind per pass, and per unit of work
 PASS = 100
+CHUNK = 50
 _WITH_ITS_FLOW = "The flow run around it was cancelled"
 _GIVEN_UP = "Nobody has reported that the run's process has ended; it counts as cancelled"
 
@@ -47,19 +49,16 @@ async def _end_leftovers(db: Database, now: datetime, lately: timedelta) -> int:
     since = now - lately
     # Subflows first: the task runs that stand for them follow their states.
     subflows = await db.read(partial(select_left_subflow_runs, since=since, limit=PASS))
-    if subflows:
-        await db.write(partial(cancel_subflow_runs, rows=subflows, now=now))
+    await write_in_chunks(db, partial(cancel_subflow_runs, now=now), subflows, CHUNK)
     tasks = await db.read(partial(select_left_task_runs, since=since, limit=PASS))
-    if tasks:
-        await db.write(partial(cancel_task_runs, rows=tasks, now=now))
+    await write_in_chunks(db, partial(cancel_task_runs, now=now), tasks, CHUNK)
     return len(tasks) + len(subflows)
 
 
 async def _end_stuck(db: Database, now: datetime) -> int:
     before = now - STUCK_AFTER
     stuck = await db.read(partial(select_stuck_cancellations, before=before, limit=PASS))
-    if stuck:
-        await db.write(partial(end_cancellations, rows=stuck, now=now))
+    await write_in_chunks(db, partial(end_cancellations, now=now), stuck, CHUNK)
     return len(stuck)
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from penstock.core.states import StateType, make_state
 from penstock.operations.flow_run_states import propose_state
+from penstock.services.chunks import write_in_chunks
 from penstock.store.database import Database
 from penstock.store.expired_pauses import select_expired_pauses
 from penstock.store.flow_runs import select_flow_run_facts
@@ -20,8 +21,7 @@ _MESSAGE = "The run was paused and not resumed in time"
 async def fail_expired_pauses(db: Database, now: datetime) -> int:
     """Fail up to 400 runs whose pause has timed out; how many."""
     expired = await db.read(partial(select_expired_pauses, now=now, limit=PASS))
-    for start in range(0, len(expired), CHUNK):
-        await db.write(partial(fail_runs, rows=expired[start : start + CHUNK], now=now))
+    await write_in_chunks(db, partial(fail_runs, now=now), expired, CHUNK)
     return len(expired)
 
 

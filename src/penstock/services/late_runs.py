@@ -5,6 +5,7 @@ from functools import partial
 
 from penstock.core.states import StateType, make_state
 from penstock.operations.flow_run_states import propose_state
+from penstock.services.chunks import write_in_chunks
 from penstock.store.database import Database
 from penstock.store.flow_runs import select_flow_run_facts
 from penstock.store.late_runs import select_late_runs
@@ -22,8 +23,7 @@ async def mark_late_runs(db: Database, now: datetime) -> int:
     """Name up to 400 overdue runs Late; how many."""
     due_before = now - LATE_AFTER
     late = await db.read(partial(select_late_runs, due_before=due_before, limit=PASS))
-    for start in range(0, len(late), CHUNK):
-        await db.write(partial(mark_runs, rows=late[start : start + CHUNK], now=now))
+    await write_in_chunks(db, partial(mark_runs, now=now), late, CHUNK)
     return len(late)
 
 

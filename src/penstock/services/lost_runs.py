@@ -2,11 +2,13 @@
 labels say; never are they running for ever.
 """
 
+import logging
 from datetime import datetime
 from functools import partial
 
 from penstock.core import documents
 from penstock.core.attempts import count_losses, may_be_rescheduled, state_after_loss
+from penstock.core.errors import OutcomeUnknown, Unavailable
 from penstock.core.states import StateType
 from penstock.operations.flow_run_states import propose_state
 from penstock.store.attempts import hold_run, select_lost_attempts, select_silent_runs
@@ -15,6 +17,8 @@ from penstock.store.flow_runs import select_flow_run_facts, update_flow_run
 from penstock.store.statements import Row
 from penstock.store.states import select_flow_run_states
 from penstock.store.transaction import Transaction
+
+logger = logging.getLogger(__name__)
 
 #: a run that is executed again begins anew, its pauses too
 _ANEW = {"pause_keys": None, "resuming": False}
@@ -33,7 +37,12 @@ async def rescue_silent_runs(db: Database, now: datetime) -> int:
 async def _end(db: Database, lost: list[Row], now: datetime) -> int:
     ended = 0
     for row in lost:
-        ended += await db.write(partial(end_lost_run, lost=row, now=now))
+        try:
+            ended += await db.write(partial(end_lost_run, lost=row, now=now))
+        except (Unavailable, OutcomeUnknown):
+            raise
+        except Exception:  # the others must not be running for ever
+            logger.exception("The lost run %s could not be ended", row.id)
     return ended
 
 

@@ -124,11 +124,20 @@ HAVING sum(runs) <> 0 ORDER BY dimension, deployment_id, hour, state_type
 ON CONFLICT (dimension, deployment_id, hour, state_type)
 DO UPDATE SET runs = flow_run_count.runs + excluded.runs
 """
+#: changes that one unit of work folds: after a long time without that there may be millions
+CHUNK = 5_000
 # Writers go on meanwhile: only what is taken out of the table may be counted.
-_FOLD_POSTGRES = "WITH gone AS (DELETE FROM flow_run_change RETURNING *)" + _FOLD.format(
-    changes="gone", no_deployment=f"'{_NO_DEPLOYMENT}'::uuid"
+_FOLD_POSTGRES = (
+    "WITH gone AS (DELETE FROM flow_run_change WHERE ctid = ANY(ARRAY("
+    f"SELECT ctid FROM flow_run_change LIMIT {CHUNK})) RETURNING *), folded AS ("
+    + _FOLD.format(changes="gone", no_deployment=f"'{_NO_DEPLOYMENT}'::uuid")
+    + ") SELECT count(*) FROM gone"
 )
-_FOLD_SQLITE = _FOLD.format(changes="flow_run_change", no_deployment="zeroblob(16)")
+_FIRST_SQLITE = f"(SELECT rowid, * FROM flow_run_change ORDER BY rowid LIMIT {CHUNK})"
+_FOLD_SQLITE = _FOLD.format(changes=_FIRST_SQLITE, no_deployment="zeroblob(16)")
+_FORGET_SQLITE = (
+    f"DELETE FROM flow_run_change WHERE rowid IN (SELECT rowid FROM {_FIRST_SQLITE}) RETURNING 1"
+)
 
 
 def has_changes(tx: Transaction) -> bool:
@@ -136,13 +145,12 @@ def has_changes(tx: Transaction) -> bool:
     return tx.value(_ANY_CHANGE) is not None
 
 
-def fold_changes(tx: Transaction) -> None:
-    """Make counts of the changes there are."""
+def fold_changes(tx: Transaction) -> int:
+    """Make counts of up to CHUNK of the changes there are; of how many."""
     if tx.is_postgres:
-        tx.run_rows(_FOLD_POSTGRES, ())
-        return
+        return int(tx.run_rows(_FOLD_POSTGRES, ())[0][0])
     tx.run_rows(_FOLD_SQLITE, ())
-    tx.run_rows("DELETE FROM flow_run_change", ())
+    return len(tx.run_rows(_FORGET_SQLITE, ()))
 
 
 # ------------------------------------------------------------------ reading the counts
