@@ -548,3 +548,36 @@ async def test_every_known_type_of_worker_has_a_template_that_makes_a_pool(api: 
             pool = {"name": kind, "type": kind, "base_job_template": job}
             assert (await api.post("/work_pools/", pool))["base_job_template"] == job
     assert (await api.call("GET", "/collections/views/other")).status_code == 404
+
+
+async def test_schemas_that_would_grow_beyond_all_bounds_are_refused(api: Api) -> None:
+    kind = await make_type(api)
+
+    def chain(length: int, pad: int) -> Json:
+        """Each definition refers to the next one, so the first needs all the others."""
+        links = {
+            f"d{n}": {
+                "block_type_slug": "door",
+                "title": f"d{n}",
+                "description": "x" * pad,
+                "properties": {"next": {"$ref": f"#/definitions/d{n + 1}"}},
+            }
+            for n in range(length)
+        }
+        return {"title": "Chain", "properties": {}, "definitions": links}
+
+    for fields in (
+        chain(101, 0),
+        chain(100, 2_000),
+        {"secret_fields": [f"a{n}" for n in range(1_001)]},
+    ):
+        body = {"block_type_id": kind, "fields": fields}
+        answer = await api.call("POST", "/block_schemas/", body)
+        assert answer.status_code == 400, answer.text
+    assert (
+        await api.post(
+            "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}}
+        )
+        == []
+    )
+    assert await make_schema(api, kind, chain(20, 100))

@@ -116,7 +116,7 @@ def test_nested_schemas_are_whole_schemas_of_their_own() -> None:
     "fields", [{}, {"definitions": []}, {"definitions": {"a": 1, "b": {"block_type_slug": 1}}}]
 )
 def test_schemas_of_odd_shape_nest_nothing(fields: dict[str, Any]) -> None:
-    assert nested_schemas(fields) == []
+    assert list(nested_schemas(fields)) == []
 
 
 def test_paths_to_secrets_end_before_the_first_wildcard() -> None:
@@ -162,4 +162,4 @@ def test_masked_secrets_that_come_back_are_the_old_ones() -> None:
 
 def test_references_to_what_is_not_there_are_left_alone() -> None:
     inner = {"block_type_slug": "x", "$ref": "#/definitions/none"}
-    assert nested_schemas({"definitions": {"X": inner}}) == [("x", inner)]
+    assert list(nested_schemas({"definitions": {"X": inner}})) == [("x", inner)]

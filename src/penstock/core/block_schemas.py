@@ -59,12 +59,15 @@ def _references(value: Any) -> Iterator[str]:
             yield from _references(inner)
 
 
-def nested_schemas(fields: Fields) -> list[tuple[str, dict[str, Any]]]:
-    """The schemas of other block types among the definitions: (slug of the type, fields)."""
+def nested_schemas(fields: Fields) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The schemas of other block types among the definitions: (slug of the type, fields).
+
+    One by one: each holds the definitions that it needs, so together they may be far larger than
+    the schema they are from.
+    """
     definitions = fields.get("definitions")
     if not isinstance(definitions, Mapping):
-        return []
-    found = []
+        return
     for definition in definitions.values():
         if not _is_block(definition) or not isinstance(definition["block_type_slug"], str):
             continue
@@ -72,8 +75,7 @@ def nested_schemas(fields: Fields) -> list[tuple[str, dict[str, Any]]]:
         needed = _reachable(own, definitions)
         if needed:
             own["definitions"] = needed
-        found.append((definition["block_type_slug"], own))
-    return found
+        yield definition["block_type_slug"], own
 
 
 def _reachable(schema: Fields, definitions: Fields) -> dict[str, Any]:

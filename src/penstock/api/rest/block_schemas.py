@@ -18,8 +18,10 @@ from penstock.store.transaction import Transaction
 
 async def create_block_schema(request: Request, body: shapes.BlockSchemaCreate) -> Response:
     """Create a block schema, or return the one with its checksum and version: 201 or 200."""
-    unit = partial(block_schemas.create_block_schema, body=body, now=datetime.now(UTC))
-    schema, new = await database(request).write(unit)
+    schema, new = await database(request).prepare_and_write(
+        partial(block_schemas.prepare_block_schema, body=body),
+        partial(block_schemas.create_block_schema, now=datetime.now(UTC)),
+    )
     return json_response(schema, 201 if new else 200)
 
 
