@@ -1,5 +1,7 @@
 """Slots of limits: granted once, never beyond a limit, all given back."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -8,10 +10,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from penstock.contract.enums import SetStateStatus
+from penstock.contract.rest.task_runs import TaskRunCreate
 from penstock.core.decisions import Decision
+from penstock.core.states import StateType, make_state
 from penstock.operations.concurrency_limits import release_tag_slots, take_tag_slots
+from penstock.operations.task_run_changes import create_task_run
+from penstock.operations.task_run_states import set_task_run_state
 from penstock.store.concurrency_limits import insert_limit, select_limit
 from penstock.store.database import Database
+from penstock.store.run_removal import delete_task_run
 from penstock.store.transaction import Transaction
 
 pytestmark = pytest.mark.anyio
@@ -65,3 +72,25 @@ async def test_a_tag_without_slots_lets_no_task_run_start(db: Database) -> None:
         return take_tag_slots(tx, uuid4(), ["a"], NOW)
 
     assert (await db.write(take)).status is SetStateStatus.ABORT
+
+
+async def test_a_task_run_that_is_deleted_while_it_starts_leaves_no_slot(db: Database) -> None:
+    await make_limit(db, "tag:a", 1)
+    body = TaskRunCreate(task_key="k", dynamic_key="0", tags=["a"])
+    made, _ = await db.write(partial(create_task_run, body=body, now=NOW))
+    written, go = threading.Event(), threading.Event()
+
+    def start_slowly(tx: Transaction) -> None:
+        running = make_state(StateType.RUNNING, NOW)
+        set_task_run_state(tx, made["id"], running, NOW, draw=0.5)
+        written.set()
+        assert go.wait(10)
+
+    start = asyncio.create_task(db.write(start_slowly))
+    await asyncio.to_thread(written.wait, 10)
+    deletion = asyncio.create_task(db.write(partial(delete_task_run, id=made["id"])))
+    await asyncio.wait([deletion], timeout=0.3)
+    go.set()
+    await start
+    assert await deletion
+    assert await slots_of(db, "tag:a") == 0

@@ -19,6 +19,9 @@ CLAIM = timedelta(seconds=60)
 SEEN_SECONDS = 15.0
 STALE = timedelta(seconds=60)
 
+#: task runs that one unit of work passes over: thousands may have been cancelled together
+MAX_PASSED_OVER = 100
+
 
 @dataclass(slots=True)
 class Subscriber:
@@ -54,14 +57,19 @@ def remove_subscriber(tx: Transaction, subscriber: Subscriber, now: datetime) ->
 def take_task_run(tx: Transaction, subscriber: Subscriber, now: datetime) -> dict[str, Any] | None:
     """The next task run for a task worker, as the wire has it; None when none waits.
 
-    One that was cancelled, deleted or started otherwise meanwhile is passed over.
+    One that was cancelled, deleted or started otherwise meanwhile is passed over; after so many of
+    them None is given, too, and the rest is for the next look.
     """
+    passed_over = 0
     for key in subscriber.task_keys:
         while (id := store.claim_delivery(tx, key, subscriber.id, now, now + CLAIM)) is not None:
             run = select_task_run(tx, id, now)
             if run is not None and run["state_type"] == StateType.SCHEDULED:
                 return run
             store.delete_delivery(tx, id, subscriber.id)
+            passed_over += 1
+            if passed_over == MAX_PASSED_OVER:
+                return None
     return None
 
 
