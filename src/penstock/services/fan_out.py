@@ -22,12 +22,16 @@ from penstock.services.teller import RETRY_SECONDS, EventKeeper, Teller
 from penstock.store.database import Database
 from penstock.store.engines.notices import Notices, end_tasks
 from penstock.store.outbox import (
+    MAX_ROWS,
     Told,
     delete_settled,
     delete_told,
+    is_unsettled,
     select_settled_place,
     select_untold,
 )
+from penstock.store.taken_in import TAKEN_IN_EVENTS, TAKEN_IN_LOGS
+from penstock.store.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +39,12 @@ LEASE = "fan-out"
 DELETE_SECONDS = 1.0
 #: how often a server looks into the outbox when nobody has told it to
 SAFETY_SECONDS = 5.0
+#: how soon it looks again when there are rows whose turn has not come
+UNSETTLED_SECONDS = 0.05
 #: how long a row stays, so that every server can read it
 KEEP_SECONDS = 60.0
+
+TAKEN_IN = (TAKEN_IN_EVENTS, TAKEN_IN_LOGS)
 
 Place = tuple[int, int]
 BEGINNING: Place = (0, 0)
@@ -157,6 +165,9 @@ class SharedFanOut:
             await self._leases.release()
 
     def _on_commit(self, told: list[Told]) -> None:
+        if all(t.kind in TAKEN_IN for t in told):
+            self._notices.tell_in_time()
+            return
         self._notices.tell()
         self._teller.wake(told, early=True)
 
@@ -166,25 +177,33 @@ class SharedFanOut:
     async def _run(self) -> None:
         while True:
             self._new.clear()
+            pause = SAFETY_SECONDS
             try:
                 await self._take_or_leave_keeping()
-                await self._tell_new()
+                if await self._tell_new():
+                    pause = UNSETTLED_SECONDS
                 await self._remove_old()
             except Exception as e:  # to stop would leave everything untold from now on
                 _report("The outbox cannot be read now", e)
                 await asyncio.sleep(RETRY_SECONDS)
             with suppress(TimeoutError):
-                async with asyncio.timeout(SAFETY_SECONDS):
+                async with asyncio.timeout(pause):
                     await self._new.wait()
 
-    async def _tell_new(self) -> None:
-        while told := await self._read_after(self._place):
+    async def _tell_new(self) -> bool:
+        """Tell what is new; whether there is more, whose turn comes when others have committed."""
+        while True:
+            told, unsettled = await self._db.read(partial(_news, place=self._place))
+            if not told:
+                return unsettled
             self._teller.wake(told)
             events = await self._teller.publish(told)
             self._elsewhere.hear_lines(told)
             self._place = _place_of(told)
             if self._keeper is not None:
                 self._keeper.add(events, self._place)
+            if len(told) < MAX_ROWS:
+                return unsettled
 
     async def _read_after(self, place: Place) -> list[Told]:
         xid, seq = place
@@ -238,6 +257,13 @@ def _report(what: str, error: Exception) -> None:
         logger.warning("%s: %s", what, error)
     else:
         logger.error(what, exc_info=error)
+
+
+def _news(tx: Transaction, place: Place) -> tuple[list[Told], bool]:
+    # Asked first: what commits in between is either read or announced by a notice.
+    unsettled = is_unsettled(tx)
+    xid, seq = place
+    return select_untold(tx, after=seq, after_xid=xid), unsettled
 
 
 def _place_of(told: list[Told]) -> Place:

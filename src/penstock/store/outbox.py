@@ -25,6 +25,9 @@ from penstock.store.statements import Statement
 from penstock.store.tables import outbox
 from penstock.store.transaction import Transaction
 
+#: what one query of the outbox answers at most
+MAX_ROWS = 1000
+
 
 @dataclass(slots=True)
 class Told:
@@ -49,7 +52,7 @@ _SELECT = Statement(
     select(outbox.c.seq, outbox.c.xid, outbox.c.kind, outbox.c.body)
     .where(outbox.c.seq > bindparam("after"))
     .order_by(outbox.c.seq)
-    .limit(1000)
+    .limit(MAX_ROWS)
 )
 # Stops at the oldest transaction still under way: a row that commits late is never skipped.
 _SELECT_SETTLED = Statement(
@@ -64,7 +67,15 @@ _SELECT_SETTLED = Statement(
         ),
     )
     .order_by(outbox.c.xid, outbox.c.seq)
-    .limit(1000)
+    .limit(MAX_ROWS)
+)
+_UNSETTLED = Statement(
+    select(outbox.c.seq)
+    .where(
+        outbox.c.xid
+        >= cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
+    )
+    .limit(1)
 )
 _DELETE_UP_TO = Statement(delete(outbox).where(outbox.c.seq <= bindparam("seq")))
 _DELETE_SETTLED = Statement(
@@ -110,6 +121,11 @@ def select_untold(tx: Transaction, after: int, after_xid: int = 0) -> list[Told]
     else:
         rows = tx.rows(_SELECT, after=after)
     return [Told(r.seq, r.kind, documents.load(r.body), r.xid) for r in rows]
+
+
+def is_unsettled(tx: Transaction) -> bool:
+    """Whether rows wait for an older transaction to end before their turn comes (PostgreSQL)."""
+    return tx.value(_UNSETTLED) is not None
 
 
 def select_settled_place(tx: Transaction) -> tuple[int, int]:

@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "penstock_outbox"
 COALESCE_SECONDS = 0.01
+#: between two notices of what is frequent and can wait a little
+PACE_SECONDS = 0.1
 RECONNECT_SECONDS = 1.0
 
 
@@ -38,11 +40,24 @@ class Notices:
         self._url = url
         self._on_notice = on_notice
         self._grown = asyncio.Event()
+        self._sent_at = -PACE_SECONDS
+        self._later: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def tell(self) -> None:
         """Have the other servers (and this one) look into the outbox, soon."""
         self._grown.set()
+
+    def tell_in_time(self) -> None:
+        """As `tell`, but not so soon when the last notice was just sent."""
+        if self._later is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._later = loop.call_at(self._sent_at + PACE_SECONDS, self._tell_now)
+
+    def _tell_now(self) -> None:
+        self._later = None
+        self.tell()
 
     def start(self) -> None:
         """Begin to send and to receive."""
@@ -51,6 +66,8 @@ class Notices:
 
     async def stop(self) -> None:
         """Close both connections."""
+        if self._later is not None:
+            self._later.cancel()
         await end_tasks(self._tasks)
 
     async def _keep_connected(
@@ -80,4 +97,5 @@ class Notices:
             await self._grown.wait()
             await asyncio.sleep(COALESCE_SECONDS)
             self._grown.clear()
+            self._sent_at = asyncio.get_running_loop().time()
             await connection.execute(f"NOTIFY {CHANNEL}")
