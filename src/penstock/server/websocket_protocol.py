@@ -25,6 +25,8 @@ class _Frames(ServerProtocol):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        # At the level `debug` it would write every frame and header into the log: tokens, too.
+        self.debug = False
         self.holds_pings = False
         #: payloads of pings that nobody has looked at yet
         self.pings: deque[bytes] = deque()

@@ -25,7 +25,10 @@ _SELECT = Statement(
         csrf_token.c.client == bindparam("client"), csrf_token.c.expires_at > _NOW
     )
 )
-_DELETE_EXPIRED = Statement(delete(csrf_token).where(csrf_token.c.expires_at <= _NOW))
+#: tokens that one unit of work forgets
+CHUNK = 500
+_EXPIRED = select(csrf_token.c.client).where(csrf_token.c.expires_at <= _NOW).limit(CHUNK)
+_DELETE_EXPIRED = Statement(delete(csrf_token).where(csrf_token.c.client.in_(_EXPIRED)))
 
 
 def upsert_csrf_token(tx: Transaction, client: str, token: str, expires_at: datetime) -> None:
@@ -40,5 +43,5 @@ def select_csrf_token(tx: Transaction, client: str, now: datetime) -> str | None
 
 
 def delete_expired_csrf_tokens(tx: Transaction, now: datetime) -> int:
-    """Forget tokens that are no longer valid; how many."""
+    """Forget up to CHUNK tokens that are no longer valid; how many."""
     return tx.run(_DELETE_EXPIRED, now=now)
