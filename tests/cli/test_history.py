@@ -21,7 +21,7 @@ class StoredLogs:
 
     def add(self, seconds: float) -> None:
         at = START + timedelta(seconds=seconds)
-        self.logs.append(SimpleNamespace(id=uuid.uuid4(), timestamp=at))
+        self.logs.append(SimpleNamespace(message="", id=uuid.uuid4(), timestamp=at))
 
     def read_logs(self, logs: dict[str, Any], sort: str, limit: int, offset: int) -> list[Any]:
         assert sort == "TIMESTAMP_ASC"

@@ -188,6 +188,22 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
     assert answer.out.count("line 249") == 1
 
 
+def test_lines_that_prefects_client_sends_after_the_end_are_shown(
+    shell: Shell, client: Client, deployed: Deployed
+) -> None:
+    def end_first(actor: Performer) -> None:
+        actor.start()
+        client.update_flow_run(actor.flow_run_id, flow_version="its file's hash")
+        actor.enter("COMPLETED")
+        threading.Event().wait(0.5)
+        actor.say("a late line", "Finished in state Completed()")
+
+    with performed(client, deployed, end_first):
+        answer = shell("run", deployed.path, "--watch")
+    assert answer.code == 0
+    assert answer.out.count("a late line") == 1
+
+
 def test_ctrl_c_leaves_the_run_alone_and_says_how_to_cancel_it(
     api_url: str, client: Client, deployed: Deployed
 ) -> None:

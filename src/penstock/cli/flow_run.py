@@ -39,7 +39,7 @@ LOG_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 5
 
 @click.group("flow-run")
 def flow_run() -> None:
-    """List, inspect, cancel and delete flow runs; read their logs."""
+    """List, inspect, cancel, resume and delete flow runs; read their logs."""
 
 
 @flow_run.command("ls")
@@ -199,7 +199,10 @@ def cancel(invocation: Invocation, flow_run: str, output: str) -> None:
 @options.output
 @pass_invocation
 def suspend(invocation: Invocation, flow_run: str, output: str) -> None:
-    """Take a running run of a deployment out of its process until it is resumed."""
+    """Take a running run of a deployment out of its process until it is resumed.
+
+    A process that is in the middle of something is ended by its worker, within a minute.
+    """
     from penstock.sdk.errors import RunRefused
     from penstock.sdk.pauses import suspend_flow_run
 
@@ -209,7 +212,8 @@ def suspend(invocation: Invocation, flow_run: str, output: str) -> None:
         suspend_flow_run(flow_run_id=run.id, timeout_seconds=None, client=client)
     except RunRefused as error:
         fail(str(error), f"look at it with: penstock flow-run inspect {run.id}")
-    _show_state(invocation, output, f"Suspended flow run {run.name!r}.", run.id)
+    done = f"Suspended flow run {run.name!r}; its process is ended within a minute."
+    _show_state(invocation, output, done, run.id)
 
 
 @flow_run.command("resume")

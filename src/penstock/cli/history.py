@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Lines arrive in batches, from several processes: one may be older than the newest line we know.
 _OVERLAP = timedelta(seconds=5)
 _TICK = timedelta(microseconds=1)
+#: The last line of a run that Prefect's client executes begins so.
+_LAST_WORDS = "Finished in state"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class FlowRunHistory:
         self._level = level
         self._seen: set[UUID] = set()
         self._newest_log: datetime | None = None
+        #: Nothing more is expected: no logs are wanted, or the last line of Prefect's client came.
+        self.is_complete = not logs
 
     def read_flow_run(self) -> FlowRunResponse:
         """The run as it is now."""
@@ -78,6 +82,7 @@ class FlowRunHistory:
             for log in self._read_logs(after):
                 if log.id not in self._seen:
                     lines.append(Line(log.timestamp, log))
+                    self.is_complete |= log.message.startswith(_LAST_WORDS)
                     self._newest_log = max(self._newest_log or log.timestamp, log.timestamp)
         fresh = {line.item.id: line for line in lines}
         self._seen.update(fresh)

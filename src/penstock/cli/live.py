@@ -71,10 +71,11 @@ class LiveSignal:
         for thread in self._threads:
             thread.join(timeout=1.0)
 
-    def wait(self) -> None:
+    def wait(self, longest_seconds: float = LISTENING_SECONDS) -> None:
         """Return when there is something to look at, or when it is time to look anyway."""
         listening = len(self._open) == len(self._sources)
-        self._something_new.wait(LISTENING_SECONDS if listening else POLLING_SECONDS)
+        seconds = LISTENING_SECONDS if listening else POLLING_SECONDS
+        self._something_new.wait(min(seconds, longest_seconds))
         self._left.wait(_PAUSE_SECONDS)
         self._something_new.clear()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from penstock.cli.live import LiveSignal
     from penstock.contract.rest.flow_runs import FlowRunResponse
 
 #: A run in one of these types of state has ended.
@@ -28,6 +29,8 @@ LEVEL_COLOURS = {"DEBUG": "bright_black", "WARNING": "yellow", "ERROR": "red", "
 PATIENCE_SECONDS = 60.0
 #: After this long without a worker taking the run, say so.
 UNTAKEN_AFTER = timedelta(seconds=10)
+#: Prefect's client sends its log lines up to two seconds after they were written.
+LATE_LINES_SECONDS = 4.0
 
 Read = TypeVar("Read")
 Writer = Callable[[Line], None]
@@ -98,11 +101,10 @@ def _follow(
     said_untaken = False
     with LiveSignal(history.client.api_url, token, history.flow_run_id) as signal:
         while True:
-            # The run first: all of its lines were stored before its final state was.
+            # The run first: all lines of our engine were stored before its final state was.
             run = _patiently(invocation, history.read_flow_run)
             if _type_of(run) in FINAL:
-                for line in _patiently(invocation, history.read_all):
-                    write(line)
+                _finish(invocation, history, run, write, signal)
                 return run
             for line in _patiently(invocation, partial(history.read_news, run)):
                 write(line)
@@ -111,6 +113,32 @@ def _follow(
                 said_untaken = True
                 _say_untaken(invocation, run)
             signal.wait()
+
+
+def _finish(
+    invocation: Invocation,
+    history: FlowRunHistory,
+    run: FlowRunResponse,
+    write: Writer,
+    signal: LiveSignal,
+) -> None:
+    """Write what is left; the lines of a run that Prefect's client executes are waited for."""
+    deadline = time.monotonic() + _seconds_of_late_lines(invocation, run)
+    while True:
+        for line in _patiently(invocation, history.read_all):
+            write(line)
+        left = deadline - time.monotonic()
+        if history.is_complete or left <= 0:
+            return
+        signal.wait(left)
+
+
+def _seconds_of_late_lines(invocation: Invocation, run: FlowRunResponse) -> float:
+    # Prefect's engine gives its runs a version; ours does only for flows called here and now.
+    if run.flow_version is None or run.end_time is None or not run.run_count:
+        return 0.0
+    ago = (invocation.now() - run.end_time).total_seconds()
+    return min(LATE_LINES_SECONDS, LATE_LINES_SECONDS - ago)
 
 
 def _patiently(invocation: Invocation, read: Callable[[], Read]) -> Read:

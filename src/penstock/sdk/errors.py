@@ -95,7 +95,7 @@ class RunTerminated(BaseException):
 
 
 REMEDIES = {
-    401: "set PENSTOCK_API_KEY or PENSTOCK_API_AUTH_STRING",
+    401: "set PENSTOCK_API_KEY, or PENSTOCK_API_AUTH_STRING, to what the server asks for",
     404: "check the id or name",
     413: "send less at once",
 }
