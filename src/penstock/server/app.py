@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penstock.api.dispatch import Application, Dispatcher
 from penstock.api.gate import Gate, Trust
-from penstock.api.rest import ROUTERS
+from penstock.api.rest import ROUTERS, all_routers, later_routers
 from penstock.api.websockets import SOCKETS
 from penstock.operations.polls import Polls
 from penstock.operations.streams import open_streams
@@ -76,7 +76,9 @@ class Server:
         application = Application()
         self.state = application.state
         self.state.trust = self.trust
-        dispatcher = Dispatcher(application, ROUTERS, SOCKETS, PREFIX, lambda: self.api)
+        dispatcher = Dispatcher(
+            application, ROUTERS, SOCKETS, PREFIX, lambda: self.api, later_routers
+        )
         self.state.csrf_protection = settings.csrf_protection
         csrf_check = self._has_csrf_token if settings.csrf_protection else None
         self.activity = Activity(Gate(dispatcher, self.trust, csrf_check))
@@ -87,7 +89,7 @@ class Server:
         """The description of every door: what the OpenAPI document is made of."""
         from penstock.api.describe import describe
 
-        return describe(ROUTERS, SOCKETS, PREFIX)
+        return describe(all_routers(), SOCKETS, PREFIX)
 
     async def _key_is_known(self, key_hash: str) -> bool:
         assert self.database is not None

@@ -1,9 +1,11 @@
 """Statements of artifacts and of the newest artifact of each key, and rows <-> shape."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -22,7 +24,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from penstock.contract.rest.artifacts import ArtifactCreate
 from penstock.contract.rest.filters import ArtifactCollectionFilter, ArtifactFilter
 from penstock.core import documents
 from penstock.core.ids import new_id
@@ -30,6 +31,9 @@ from penstock.store.filter_scopes import Scope, artifact_conditions
 from penstock.store.statements import Row, Statement
 from penstock.store.tables import WORKSPACE, artifact, artifact_collection
 from penstock.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from penstock.contract.rest.artifacts import ArtifactCreate
 
 _collection = artifact_collection.c
 _SELECT = Statement(select(artifact).where(artifact.c.id == bindparam("id")))

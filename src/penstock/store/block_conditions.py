@@ -1,14 +1,18 @@
 """Filters of blocks made into WHERE conditions. Each gives None when every row will do."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Boolean, Column, false, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from penstock.contract.rest import blocks as wire
 from penstock.store.filters import Condition, among, ids_condition, joined
 from penstock.store.tables import block_document, block_schema, block_type
+
+if TYPE_CHECKING:
+    from penstock.contract.rest import blocks as wire
 
 
 class holds_text(FunctionElement[bool]):
@@ -72,7 +76,10 @@ def _capable(filter: wire.BlockSchemaFilterCapabilities | None) -> Condition | N
 
 def block_document_condition(filter: wire.BlockDocumentFilter | None) -> Condition | None:
     """Which block documents; without a filter all that are not anonymous."""
-    filter = filter or wire.BlockDocumentFilter()
+    if filter is None:
+        from penstock.contract.rest import blocks
+
+        filter = blocks.BlockDocumentFilter()
     document = block_document.c
     anonymous = filter.is_anonymous and filter.is_anonymous.eq_
     name = filter.name

@@ -1,15 +1,16 @@
 """Statements of block documents: their data is stored encrypted, what it refers to beside it."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from penstock.contract.enums import BlockDocumentSort
-from penstock.contract.rest.blocks import BlockDocumentsCountBody
 from penstock.core import documents
 from penstock.core.block_schemas import SecretPath, masked, secret_paths
 from penstock.core.errors import BadRequest
@@ -31,6 +32,9 @@ from penstock.store.tables import (
     block_type,
 )
 from penstock.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from penstock.contract.rest.blocks import BlockDocumentsCountBody
 
 #: how deep documents may stand in one another
 MAX_NESTING = 50

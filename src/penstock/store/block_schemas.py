@@ -1,14 +1,15 @@
 """Statements of block schemas: their fields are kept complete, spelt as they came."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql
 
-from penstock.contract.rest.blocks import BlockSchemaFilter
 from penstock.core import documents
 from penstock.core.ids import new_id
 from penstock.store.block_conditions import block_schema_condition
@@ -16,6 +17,9 @@ from penstock.store.block_types import block_type_shape
 from penstock.store.statements import Row, Statement
 from penstock.store.tables import WORKSPACE, block_schema, block_type
 from penstock.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from penstock.contract.rest.blocks import BlockSchemaFilter
 
 #: the columns of a block type beside those of something else
 TYPE_COLUMNS = [c.label(f"type_{c.name}") for c in block_type.c]

@@ -1,19 +1,23 @@
 """Statements of block types."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 
-from penstock.contract.rest.blocks import BlockSchemaFilter, BlockTypeFilter
 from penstock.core.ids import new_id
 from penstock.store.block_conditions import block_schema_condition, block_type_condition
 from penstock.store.statements import Row, Statement
 from penstock.store.tables import WORKSPACE, block_schema, block_type
 from penstock.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from penstock.contract.rest.blocks import BlockSchemaFilter, BlockTypeFilter
 
 _VALUES = {c.name: bindparam(c.name, type_=c.type) for c in block_type.c}
 _INSERT = Statement(insert(block_type).values(_VALUES))
