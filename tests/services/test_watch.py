@@ -20,11 +20,12 @@ from tests.api.calls import Api
 
 pytestmark = pytest.mark.anyio
 
-NOW = datetime.now(UTC)
 LATER = timedelta(seconds=40)
 
 
-async def due(server: Server, now: datetime) -> set[str]:
+async def due(server: Server, after: timedelta = timedelta(0)) -> set[str]:
+    """What is due so long after now."""
+    now = datetime.now(UTC) + after
     assert server.database is not None
     look = partial(select_due_work, now=now, late_after=LATE_AFTER, recent=RECENT)
     return await server.database.read(look)
@@ -44,7 +45,7 @@ def client_of(server: Server) -> httpx.AsyncClient:
 
 async def test_every_loop_that_is_watched_is_woken(idle_server: Server) -> None:
     assert {loop.name for loop in make_loops() if loop.wake is not None} == WATCHED
-    assert await due(idle_server, NOW) == set()
+    assert await due(idle_server) == set()
 
 
 async def test_a_look_finds_what_has_become_due(idle_server: Server) -> None:
@@ -54,8 +55,8 @@ async def test_a_look_finds_what_has_become_due(idle_server: Server) -> None:
         deployment = await api.post("/deployments/", {"name": "d", "flow_id": flow["id"]})
         path = f"/deployments/{deployment['id']}/create_flow_run"
         await api.post(path, {})
-        assert await due(idle_server, NOW) == {"run counts"}
-        assert await due(idle_server, NOW + LATER) >= {"late runs"}
+        assert await due(idle_server) == {"run counts"}
+        assert await due(idle_server, LATER) >= {"late runs"}
 
         async def run(*types: str, headers: dict[str, str] | None = None) -> None:
             created = await api.post("/flow_runs/", {"flow_id": flow["id"]})
@@ -67,26 +68,26 @@ async def test_a_look_finds_what_has_become_due(idle_server: Server) -> None:
                 )
 
         await run("RUNNING", "PAUSED")
-        assert "expired pauses" in await due(idle_server, NOW)
-        assert "cancellations" not in await due(idle_server, NOW)
+        assert "expired pauses" in await due(idle_server)
+        assert "cancellations" not in await due(idle_server)
         await run("RUNNING", "CANCELLED")
-        assert "cancellations" in await due(idle_server, NOW)
-        assert "cancellations" not in await due(idle_server, NOW + 2 * RECENT)
+        assert "cancellations" in await due(idle_server)
+        assert "cancellations" not in await due(idle_server, 2 * RECENT)
         await run("RUNNING", "CANCELLING")
-        assert "cancellations" in await due(idle_server, NOW + 2 * RECENT)
+        assert "cancellations" in await due(idle_server, 2 * RECENT)
         attempt = {"Penstock-Attempt": "0190a000-0000-7000-8000-000000000001"}
         await run("RUNNING", headers=attempt)
-        assert "lost runs" not in await due(idle_server, NOW)
-        assert "lost runs" in await due(idle_server, NOW + LATER)
+        assert "lost runs" not in await due(idle_server)
+        assert "lost runs" in await due(idle_server, LATER)
         await api.post("/v2/concurrency_limits/", {"name": "few", "limit": 1})
         lease = {"names": ["few"], "slots": 1, "lease_duration": 60}
         await api.post("/v2/concurrency_limits/increment-with-lease", lease)
-        assert "repossessor" not in await due(idle_server, NOW)
-        assert "repossessor" in await due(idle_server, NOW + 2 * LATER)
+        assert "repossessor" not in await due(idle_server)
+        assert "repossessor" in await due(idle_server, 2 * LATER)
         schedule = [{"schedule": {"interval": 60}}]
         path = f"/deployments/{deployment['id']}/schedules"
         await api.post(path, schedule)
-        assert "scheduler" in await due(idle_server, NOW)
+        assert "scheduler" in await due(idle_server)
 
 
 async def test_a_running_server_does_what_the_look_finds(database_url: str) -> None:
