@@ -210,7 +210,7 @@ def test_the_api_profiles_settings_and_other_tools(
     assert "Opened" in shell("dashboard", "open")
     shell("dev", "--help")
     shell("sdk", "generate", "--output", str(tmp_path / "sdk.py"))
-    assert "seeded" in (tmp_path / "sdk.py").read_text()
+    assert "fails/by-hand" in (tmp_path / "sdk.py").read_text()
     shell("shell", "watch", "echo from the shell", "--flow-name", "of the shell")
     (run,) = rest.post("/flow_runs/filter", {"flows": {"name": {"any_": ["of the shell"]}}})
     assert run["state_type"] == "COMPLETED"
