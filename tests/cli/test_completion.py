@@ -45,5 +45,18 @@ def test_commands_subcommands_options_and_choices_are_completed() -> None:
     assert completed("penstock completion z", 2) == ["zsh"]
 
 
+def test_the_file_of_a_flow_is_completed_by_the_shell() -> None:
+    asked = {"COMP_WORDS": "penstock deploy fl", "COMP_CWORD": "2"}
+    answer = subprocess.run(
+        PENSTOCK,
+        env=os.environ | asked | {"_PENSTOCK_COMPLETE": "bash_complete"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert answer.stdout.strip() == "file,fl"
+
+
 def test_another_shell_is_called_wrongly(shell: Shell) -> None:
     assert shell("completion", "tcsh").code == 2

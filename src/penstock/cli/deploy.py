@@ -38,7 +38,7 @@ class DeployRequest:
 
 
 @click.command(short_help="Deploy a flow from a file.")
-@click.argument("entrypoint", metavar="FILE.py:FLOW")
+@click.argument("entrypoint", type=options.Entrypoint(), metavar="FILE.py:FLOW")
 @click.option("--name", "-n", required=True, metavar="NAME", help="The deployment's name.")
 @options.pool("The work pool that its runs go to.", required=True)
 @click.option("--queue", "-q", metavar="NAME", help="The work queue; made when missing.")

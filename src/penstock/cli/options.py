@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -55,6 +56,17 @@ class Duration(click.ParamType[timedelta]):
         if span is None:
             self.fail(f"{value!r} is not a duration; write 10s, 5m, 2h, 1d or PT5M", param, ctx)
         return span
+
+
+class Entrypoint(click.ParamType[str]):
+    """`FILE.py:FLOW`, as text; shells complete the file."""
+
+    name = "entrypoint"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
 
 
 class Moment(click.ParamType[datetime]):
