@@ -1,12 +1,14 @@
 """`/events/in` as the contract's clients use it: the pong is their acknowledgement."""
 
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -278,3 +280,25 @@ def test_pings_between_fragments_and_behind_a_flood_are_answered(server_url: str
         assert states(api, task_run["id"]) == ["Pending", "Running", "Completed"]
         body = {"filter": {"event": {"name": ["a"]}}}
         assert api.post("/events/filter", json=body).json()["total"] == 3000
+
+
+def test_a_client_that_pings_and_does_not_read_fills_no_memory(sqlite_server_url: str) -> None:
+    address = urlsplit(sqlite_server_url)
+    mask, upgrade = bytes(4), "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    with socket.create_connection((address.hostname, address.port or 80), timeout=15) as client:
+        request = f"GET /api/events/in HTTP/1.1\r\nHost: {address.netloc}\r\n{upgrade}{key}"
+        client.sendall(request.encode())
+        assert b" 101 " in client.recv(4096)
+        ping = bytes([0x89, 0x80 | 100]) + mask + b"p" * 100
+        sent = 0
+        for _ in range(400):
+            client.sendall(ping * 1_000)
+            sent += 1_000 * len(ping)
+        client.sendall(bytes([0x89, 0x80 | 4]) + mask + b"last")
+        got, end = 0, b""
+        while b"last" not in end:
+            part = client.recv(2**16)
+            assert part
+            got, end = got + len(part), (end + part)[-100:]
+    assert got < sent / 2

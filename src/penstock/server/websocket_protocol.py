@@ -21,18 +21,17 @@ EXTENSION = "penstock.pongs"
 
 
 class _Frames(ServerProtocol):
-    """Leaves pings unanswered while they are held."""
+    """Leaves pings to be answered by the connection, which knows when."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         # At the level `debug` it would write every frame and header into the log: tokens, too.
         self.debug = False
-        self.holds_pings = False
         #: payloads of pings that nobody has looked at yet
         self.pings: deque[bytes] = deque()
 
     def recv_frame(self, frame: Frame) -> None:
-        if self.holds_pings and frame.opcode is Opcode.PING:
+        if frame.opcode is Opcode.PING:
             self.pings.append(bytes(frame.data))
             self.events.append(frame)
         else:
@@ -63,12 +62,13 @@ class ConfirmingWebSocket(WebSocketsSansIOProtocol):
         #: pings that wait: how many messages came before, and what the pong must say
         self._held: deque[tuple[int, bytes]] = deque()
         self._closing = False
+        #: the pong for a client that sends pings and does not read
+        self._unsent: bytes | None = None
 
     # ------------------------------------------------------------------ for the application
 
     def hold(self, on_waiting: Callable[[], None]) -> None:
         """Let pongs wait for `confirm` from now on; `on_waiting` is called when one does."""
-        self.frames_in.holds_pings = True
         self._on_waiting = on_waiting
 
     def confirm(self, messages: int) -> None:
@@ -99,11 +99,10 @@ class ConfirmingWebSocket(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         """Answer at once, or hold the ping until what came before it is confirmed."""
-        if not self.frames_in.pings:
-            super().handle_ping()
-            return
         payload = self.frames_in.pings.popleft()
-        if self._received <= self._confirmed:
+        if not self.handshake_complete:
+            return  # nobody may ask before being let in
+        if self._on_waiting is None or self._received <= self._confirmed:
             self._send_pong(payload)
             return
         if self._held and self._held[-1][0] == self._received:
@@ -125,6 +124,13 @@ class ConfirmingWebSocket(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self._tell_waiting()
 
+    def resume_writing(self) -> None:
+        """Send what had to wait for the client to read."""
+        super().resume_writing()
+        payload, self._unsent = self._unsent, None
+        if payload is not None and not self.transport.is_closing():
+            self._send_pong(payload)
+
     def shutdown(self) -> None:
         """Leave; a connection that closes once all is confirmed does so by itself."""
         if not self._closing:
@@ -144,6 +150,9 @@ class ConfirmingWebSocket(WebSocketsSansIOProtocol):
             self._on_waiting()
 
     def _send_pong(self, payload: bytes) -> None:
+        if not self.writable.is_set():
+            self._unsent = payload  # one answer serves all
+            return
         self.conn.send_pong(payload)
         self.transport.write(b"".join(self.conn.data_to_send()))
 
