@@ -190,7 +190,8 @@ class Execution:
         elif is_terminal(flow_run):
             self._say("ended %s", flow_run.state_name)
         else:
-            self._say("left %s: %s", flow_run.state_name, describe_exit(code))
+            how = describe_exit(code) if self._ending is None else "Its process has ended."
+            self._say("left %s: %s", flow_run.state_name, how)
 
     def _settle(self, state: dict[str, Any], force: bool = False) -> None:
         try:
