@@ -112,8 +112,16 @@ async def test_counts_are_exact_after_everything_that_happens_to_runs(
         {"state": {"name": {"any_": ["Late"]}}},
         {"state": {"type": {"not_any_": ["RUNNING"]}}},
         {"deployment_id": {"is_null_": True}},
-        {"deployment_id": {"any_": [str(uuid4())]}, "expected_start_time": {"after_": iso(NOW)}},
-        {"expected_start_time": {"after_": iso(HOUR), "before_": iso(HOUR)}},
+        {
+            "deployment_id": {"any_": ["00000000-0000-7000-8000-000000000001"]},
+            "expected_start_time": {"after_": "2026-01-01T00:00:00Z"},
+        },
+        {
+            "expected_start_time": {
+                "after_": "2026-01-01T00:00:00Z",
+                "before_": "2026-01-01T00:00:00Z",
+            }
+        },
         {"expected_start_time": {"after_": "1969-01-01T00:00:00Z"}},
     ],
     ids=str,
