@@ -32,6 +32,35 @@ def test_a_key_made_while_the_server_runs_opens_it(tmp_path: Path, shell: Shell)
         assert "is held by" in held.err
 
 
+def test_a_deleted_key_is_refused_at_once_and_no_list_shows_a_key(
+    tmp_path: Path, shell: Shell
+) -> None:
+    url = sqlite_url(tmp_path)
+    options = ("--no-services", "--auth-string", "admin:s3cret")
+    with ServerProcess(url, tmp_path / "home", *options) as server:
+        keys = {
+            name: shell("server", "key", "create", name, "--database", url, "-o", "json").json[
+                "key"
+            ]
+            for name in ("laptop", "ci")
+        }
+
+        def status(name: str) -> int:
+            headers = {"Authorization": f"Bearer {keys[name]}"}
+            return httpx.get(f"{server.url}/version", headers=headers).status_code
+
+        assert status("ci") == status("laptop") == 200
+        listed = shell("server", "key", "ls", "--database", url, "-o", "json")
+        assert [set(row) for row in listed.json] == [{"name", "created"}] * 2
+        assert [row["name"] for row in listed.json] == ["ci", "laptop"]
+        assert "ci" in shell("server", "key", "ls", "--database", url).out
+        assert shell("server", "key", "delete", "ci", "--database", url).code == 0
+        assert (status("ci"), status("laptop")) == (401, 200)
+        again = shell("server", "key", "delete", "ci", "--database", url)
+        assert (again.code, again.out) == (1, "")
+        assert "There is no key named 'ci'" in again.err
+
+
 def test_a_database_is_upgraded_where_no_server_has_it(tmp_path: Path, shell: Shell) -> None:
     done = shell("server", "database", "upgrade", "--database", sqlite_url(tmp_path))
     assert (done.code, done.out.startswith("The database is at revision")) == (0, True)

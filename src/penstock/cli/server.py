@@ -7,7 +7,7 @@ import click
 
 from penstock.cli import options
 from penstock.cli.invocation import CommandError, Invocation, pass_invocation
-from penstock.cli.output import show_change
+from penstock.cli.output import show_change, show_list
 
 _database = click.option(
     "--database",
@@ -122,7 +122,7 @@ def reencrypt(invocation: Invocation, database: str | None, output: str) -> None
 
 @server.group("key")
 def key_group() -> None:
-    """Make API keys, for servers started with --auth-string."""
+    """Make, list and delete API keys, for servers started with --auth-string."""
 
 
 @key_group.command("create")
@@ -142,6 +142,40 @@ def create_key(invocation: Invocation, name: str, database: str | None, output: 
         key = upkeep.create_key(database or default_database_url(), name, invocation.now())
     show_change(invocation, output, key, {"name": name, "key": key})
     invocation.remark("Keep it: it cannot be shown again. Clients take it from PENSTOCK_API_KEY.")
+
+
+@key_group.command("ls")
+@_database
+@options.output
+@pass_invocation
+def list_keys(invocation: Invocation, database: str | None, output: str) -> None:
+    """List the names of API keys and when they were made; a key itself is never shown."""
+    from penstock.server import upkeep
+    from penstock.server.settings import default_database_url
+
+    with _one_line_errors():
+        keys = upkeep.read_keys(database or default_database_url())
+    rows = [{"name": name, "created": created} for name, created in keys]
+    columns = [("name", lambda row: row["name"]), ("created", lambda row: row["created"])]
+    show_list(invocation, output, rows, columns, "No keys.")
+
+
+@key_group.command("delete")
+@click.argument("name")
+@_database
+@options.output
+@pass_invocation
+def delete_key(invocation: Invocation, name: str, database: str | None, output: str) -> None:
+    """Delete an API key: every server refuses it from the next request on.
+
+    Example: penstock server key delete ci
+    """
+    from penstock.server import upkeep
+    from penstock.server.settings import default_database_url
+
+    with _one_line_errors():
+        upkeep.delete_key(database or default_database_url(), name)
+    show_change(invocation, output, f"Deleted key {name!r}.", {"name": name})
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from functools import partial
 from uuid import UUID
 
 from penstock.api.gate import hash_key
-from penstock.core.errors import Conflict, PenstockServerError
+from penstock.core.errors import Conflict, NotFound, PenstockServerError
 from penstock.server.settings import home
-from penstock.store.api_keys import insert_api_key
+from penstock.store.api_keys import delete_api_key, insert_api_key, select_api_keys
 from penstock.store.block_documents import reencrypt_block_documents
 from penstock.store.database import sqlite_path
 from penstock.store.engines.sqlite import FileIsHeld, FileLock
@@ -50,6 +50,17 @@ def create_key(url: str, name: str, now: datetime) -> str:
     except Conflict:
         raise Conflict(f"There is a key named {name!r} already; choose another name") from None
     return key
+
+
+def read_keys(url: str) -> list[tuple[str, datetime]]:
+    """The name of each API key and when it was made, by name."""
+    return visit(url, select_api_keys)
+
+
+def delete_key(url: str, name: str) -> None:
+    """Refuse the bearer of a key from the next request on. NotFound when no key has the name."""
+    if not visit(url, partial(delete_api_key, name=name)):
+        raise NotFound(f"There is no key named {name!r}; see: penstock server key ls")
 
 
 def reencrypt_secrets(url: str) -> int:
