@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.sdk.client import AsyncClient, Client
+    from penstock.sdk.concurrency import arate_limit, concurrency, rate_limit
     from penstock.sdk.deployments import arun_deployment, run_deployment
     from penstock.sdk.flows import Flow, flow
     from penstock.sdk.futures import TaskFuture
@@ -31,12 +32,15 @@ __all__ = [
     "TaskFuture",
     "__version__",
     "apause_flow_run",
+    "arate_limit",
     "aresume_flow_run",
     "arun_deployment",
     "asuspend_flow_run",
+    "concurrency",
     "flow",
     "get_run_logger",
     "pause_flow_run",
+    "rate_limit",
     "resume_flow_run",
     "run_deployment",
     "serve",
@@ -54,12 +58,15 @@ _HOMES = {
     "Task": "tasks",
     "TaskFuture": "futures",
     "apause_flow_run": "pauses",
+    "arate_limit": "concurrency",
     "aresume_flow_run": "pauses",
     "arun_deployment": "deployments",
     "asuspend_flow_run": "pauses",
+    "concurrency": "concurrency",
     "flow": "flows",
     "get_run_logger": "run_logs",
     "pause_flow_run": "pauses",
+    "rate_limit": "concurrency",
     "resume_flow_run": "pauses",
     "run_deployment": "deployments",
     "serve": "serving",

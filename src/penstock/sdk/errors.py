@@ -8,6 +8,7 @@ PenstockError
 ├── ParameterError: a flow was called with parameters that do not fit its signature
 ├── EntrypointError: no flow at `file.py:function`
 ├── RunRefused: a run is not paused or resumed; PauseTimedOut: nobody resumed it in time
+├── NoSlotInTime: a concurrency limit stayed full; LeaseLost: its slots were lost meanwhile
 ├── FailedRun: the result of a run that did not complete was asked for
 └── RunAborted: the server ended the run's orchestration; RunCancelled: somebody cancelled it
 """
@@ -28,6 +29,8 @@ class ApiError(PenstockError):
         super().__init__(detail)
         self.detail = detail
         self.status = status
+        #: seconds after which the server wants to be asked again, when it says so
+        self.retry_after: float | None = None
 
 
 class NotFound(ApiError):
@@ -80,6 +83,14 @@ class RunRefused(PenstockError):
 
 class PauseTimedOut(PenstockError, TimeoutError):
     """A paused run was not resumed in time."""
+
+
+class NoSlotInTime(PenstockError, TimeoutError):
+    """A concurrency limit stayed full for as long as the caller would wait."""
+
+
+class LeaseLost(PenstockError):
+    """The server ended the lease on a limit's slots while the code that needs them ran."""
 
 
 class RunSuspended(BaseException):

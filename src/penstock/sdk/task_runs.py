@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.sdk import ids
 from penstock.sdk.context import TaskRunContext, current_flow_run, current_task_run
-from penstock.sdk.errors import RunCancelled
+from penstock.sdk.errors import ApiError, InvalidInput, RunCancelled
 from penstock.sdk.futures import TaskFuture, find_futures, replaced
 from penstock.sdk.hooks import call_task_hooks, hooks_of
 from penstock.sdk.parameters import bind
@@ -30,6 +30,7 @@ from penstock.sdk.task_events import TaskRunReport, retry_policy
 from penstock.sdk.tracebacks import traceback_of_user_code
 
 if TYPE_CHECKING:
+    from penstock.sdk.concurrency import Slots
     from penstock.sdk.flow_runs import LiveFlowRun
     from penstock.sdk.tasks import Task
 
@@ -155,11 +156,19 @@ def task_run_steps(run: LiveTaskRun) -> Steps[State]:
         if refused is not None:
             report.enter(refused)
             return refused
-    body = run.async_body if task.is_async else run.body
-    report.enter(RUNNING)
-    yield from _call_hooks(run, RUNNING)
+    entering = RUNNING
     while True:
-        outcome: Outcome = yield RunBody(body, task.timeout_seconds)
+        slots: Slots | None = None
+        if task.tags:
+            try:
+                slots = yield from _take_slots(run)
+            except InvalidInput as error:  # a limit of 0 never has a slot
+                state = failed(error)
+                report.enter(state)
+                _log_failure(run, error)
+                yield from _call_hooks(run, state)
+                return state
+        outcome = yield from _run_body(run, entering, slots)
         state = _state_of(run, outcome)
         if not state.is_failed() or not _wants_retry(run, state):
             report.enter(state)
@@ -171,7 +180,42 @@ def task_run_steps(run: LiveTaskRun) -> Steps[State]:
         run.log("warning", "%s; trying again in %g s", state.message, delay)
         report.enter(awaiting_retry(delay, state.message))
         yield Sleep(delay)
-        report.enter(RETRYING)
+        entering = RETRYING
+
+
+def _run_body(run: LiveTaskRun, entering: State, slots: Slots | None) -> Steps[Outcome]:
+    """Runs the body once, and gives the slots of its tags back, whatever happens."""
+    try:
+        run.report.enter(entering)
+        if entering is RUNNING:
+            yield from _call_hooks(run, RUNNING)
+        body = run.async_body if run.task.is_async else run.body
+        outcome: Outcome = yield RunBody(body, run.task.timeout_seconds)
+    except BaseException:
+        if slots is not None:
+            slots.release()
+        raise
+    if slots is not None:
+        yield Do(slots.release)
+    return outcome
+
+
+def _take_slots(run: LiveTaskRun) -> Steps[Slots | None]:
+    """The slots of the limits of the task's tags; without a server the task goes on, as it does
+    without its reports."""
+    from penstock.sdk.concurrency import tag_slots_steps
+
+    try:
+        slots = yield from tag_slots_steps(run.flow_run.client, run.id, run.task.tags)
+    except InvalidInput:
+        raise
+    except ApiError as error:
+        run.log("warning", "The limits of the task's tags are not held: %s", error)
+        return None
+    if slots is not None:
+        lost = "The lease on the slots of the task's tags was lost: others may have them"
+        slots.on_lost = lambda: run.log("warning", lost)
+    return slots
 
 
 def _call_hooks(run: LiveTaskRun, state: State) -> Steps[None]:

@@ -185,4 +185,6 @@ def _error(call: Call[Any], answer: Reply | Failure) -> ApiError:
         body = orjson.loads(answer.content)
     except orjson.JSONDecodeError:
         body = answer.content.decode(errors="replace")
-    return error_from_answer(answer.status, body, request)
+    error = error_from_answer(answer.status, body, request)
+    error.retry_after = _retry_after(answer.retry_after)
+    return error
