@@ -151,7 +151,7 @@ async def test_a_run_that_waits_for_its_retry_by_now_is_not_named_late(
     deployment = await deploy(api)
     run = await api.post(f"/deployments/{deployment['id']}/create_flow_run")
     gone = await api.post(f"/deployments/{deployment['id']}/create_flow_run")
-    later = NOW + timedelta(minutes=5)
+    later = datetime.now(UTC) + timedelta(minutes=5)
     rows: Any = await db.read(partial(select_late_runs, due_before=later, limit=10))
     assert len(rows) == 2
     state = {

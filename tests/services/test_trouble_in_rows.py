@@ -66,7 +66,7 @@ async def test_late_runs_are_marked_beside_one_that_cannot_be_read(
     bad, good = [await api.make_flow_run(flow, "SCHEDULED") for _ in range(2)]
     await spoil(db, bad["id"])
     with caplog.at_level(logging.ERROR):
-        await mark_late_runs(db, NOW + LATER)
+        await mark_late_runs(db, datetime.now(UTC) + LATER)
     assert bad["id"] in caplog.text
     assert await names(api, good["id"]) == ["Late"]
 
@@ -84,9 +84,9 @@ async def test_lost_and_stuck_runs_end_beside_those_that_cannot_be_read(
         await api.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING"}})
     await spoil(db, runs[0]["id"])
     await spoil(db, runs[2]["id"])
-    await clean_up_cancelled(db, NOW + LATER)
+    await clean_up_cancelled(db, datetime.now(UTC) + LATER)
     assert await names(api, runs[3]["id"]) == ["Cancelled"]
-    assert await rescue_lost_runs(db, NOW + LATER) == 1
+    assert await rescue_lost_runs(db, datetime.now(UTC) + LATER) == 1
     assert await names(api, runs[1]["id"]) == ["Crashed"]
 
 
