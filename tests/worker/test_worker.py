@@ -2,6 +2,9 @@
 
 import os
 import signal
+import time
+
+from penstock.sdk.pauses import suspend_flow_run
 
 from .conftest import Ground, is_alive, wait_until
 
@@ -122,6 +125,28 @@ def test_the_processes_of_a_killed_worker_die(ground: Ground) -> None:
     assert is_alive(pid)
     worker.process.kill()
     wait_until(lambda: not is_alive(pid), "the end of the run's process")
+
+
+def test_the_process_of_a_run_that_is_suspended_from_outside_is_ended_soon(ground: Ground) -> None:
+    ground.work()
+    deployment_id = ground.deploy(
+        """
+        import os, pathlib, time
+
+        @flow
+        def main():
+            pathlib.Path("pid.txt").write_text(f"{os.getpid()}\\n")
+            time.sleep(60)
+        """
+    )
+    run_id = ground.create(deployment_id)
+    pid = int(ground.read_when_written("pid.txt"))
+    ground.await_state(run_id, "Running")
+    suspended_at = time.monotonic()
+    suspend_flow_run(flow_run_id=run_id, timeout_seconds=None, client=ground.client)
+    wait_until(lambda: not is_alive(pid), "the end of the process")
+    assert time.monotonic() - suspended_at < 9
+    assert ground.client.read_flow_run(run_id).state_name == "Suspended"
 
 
 def test_cancelling_ends_the_whole_group_even_a_deaf_grandchild(ground: Ground) -> None:

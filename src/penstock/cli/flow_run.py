@@ -201,7 +201,7 @@ def cancel(invocation: Invocation, flow_run: str, output: str) -> None:
 def suspend(invocation: Invocation, flow_run: str, output: str) -> None:
     """Take a running run of a deployment out of its process until it is resumed.
 
-    A process that is in the middle of something is ended by its worker, within a minute.
+    A process that is in the middle of something is ended by its worker, after 5 seconds.
     """
     from penstock.sdk.errors import RunRefused
     from penstock.sdk.pauses import suspend_flow_run
@@ -212,7 +212,7 @@ def suspend(invocation: Invocation, flow_run: str, output: str) -> None:
         suspend_flow_run(flow_run_id=run.id, timeout_seconds=None, client=client)
     except RunRefused as error:
         fail(str(error), f"look at it with: penstock flow-run inspect {run.id}")
-    done = f"Suspended flow run {run.name!r}; its process is ended within a minute."
+    done = f"Suspended flow run {run.name!r}; its worker ends the process in some seconds."
     _show_state(invocation, output, done, run.id)
 
 

@@ -1,5 +1,5 @@
-"""Hears of cancelled runs within moments, from the server's stream of events. What it misses while
-disconnected, the renewals notice.
+"""Hears of cancelled and suspended runs within moments, from the server's stream of events. What
+it misses while disconnected, the renewals notice.
 """
 
 import json
@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 from penstock.sdk.client import Client
 
 CANCELLING_EVENT = "prefect.flow-run.Cancelling"
+SUSPENDED_EVENT = "prefect.flow-run.Suspended"
 _RESOURCE_PREFIX = "prefect.flow-run."
 _LONGEST_PAUSE_SECONDS = 30.0
 _OPEN_TIMEOUT_SECONDS = 10.0
@@ -24,12 +25,19 @@ _logger = logging.getLogger("penstock.worker")
 
 
 class CancellationListener:
-    """Calls `on_cancel` with the id of each run whose cancellation is asked for, ours or not."""
+    """Calls `on_cancel` with the id of each run whose cancellation is asked for, ours or not, and
+    `on_suspend` with that of each run that is suspended.
+    """
 
-    def __init__(self, client: Client, on_cancel: Callable[[UUID], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        on_cancel: Callable[[UUID], None],
+        on_suspend: Callable[[UUID], None],
+    ) -> None:
         self._url = "ws" + client.api_url.removeprefix("http") + "/events/out"
         self._token = client.settings.api_auth_string or client.settings.api_key
-        self._on_cancel = on_cancel
+        self._heard = {CANCELLING_EVENT: on_cancel, SUSPENDED_EVENT: on_suspend}
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -77,9 +85,12 @@ class CancellationListener:
 
     def _hear(self, socket: ClientConnection) -> None:
         for frame in socket:
-            flow_run_id = _cancelled_flow_run(json.loads(frame))
+            message = json.loads(frame)
+            flow_run_id = _flow_run(message)
             if flow_run_id is not None:
-                self._on_cancel(flow_run_id)
+                hear = self._heard.get(message["event"].get("event"))
+                if hear is not None:
+                    hear(flow_run_id)
 
 
 def _filter(now: datetime) -> dict[str, object]:
@@ -88,10 +99,10 @@ def _filter(now: datetime) -> dict[str, object]:
         "since": (now - timedelta(minutes=1)).isoformat(),
         "until": (now + timedelta(days=365)).isoformat(),
     }
-    return {"event": {"name": [CANCELLING_EVENT]}, "occurred": occurred}
+    return {"event": {"name": [CANCELLING_EVENT, SUSPENDED_EVENT]}, "occurred": occurred}
 
 
-def _cancelled_flow_run(message: dict[str, object]) -> UUID | None:
+def _flow_run(message: dict[str, object]) -> UUID | None:
     event = message.get("event")
     resource = event.get("resource") if isinstance(event, dict) else None
     name = str(resource.get("prefect.resource.id")) if isinstance(resource, dict) else ""

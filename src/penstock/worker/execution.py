@@ -33,6 +33,8 @@ _logger = logging.getLogger("penstock.worker")
 #: After this long without an answer the server has given the attempt up by itself.
 _PATIENCE_SECONDS = 60.0
 _OUTPUT_SECONDS = 2.0
+#: A flow that suspends itself ends by itself in this time.
+_SUSPENDING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,8 @@ class Execution:
             except Empty:
                 if self._ending is None:
                     deadline = self._end(Ending.TIMED_OUT)
+                elif self._ending is Ending.SUSPENDED:
+                    deadline = self._end(Ending.OVER, "suspended, asked to end")
                 else:
                     self._kill("did not end in %g seconds, killed", self._tools.grace_seconds)
                     deadline = None
@@ -158,14 +162,16 @@ class Execution:
             if self._ending is None or event in (Ending.LOST, Ending.STOPPED):
                 deadline = self._end(event)
 
-    def _end(self, ending: Ending) -> float | None:
-        """Begin to end the process; when to kill it."""
+    def _end(self, ending: Ending, words: str | None = None) -> float | None:
+        """Begin to end the process; when to go further. `words` also ask one that is over."""
         self._ending = ending
         if ending in (Ending.LOST, Ending.STOPPED):
             self._kill("%s, killed", ending.value)
             return None
-        if ending is not Ending.OVER and self._process is not None:
-            self._say("%s, asked to end", ending.value)
+        if ending is Ending.SUSPENDED:
+            return time.monotonic() + _SUSPENDING_SECONDS
+        if (words or ending is not Ending.OVER) and self._process is not None:
+            self._say(words or f"{ending.value}, asked to end")
             self._process.signal(signal.SIGTERM)
         return time.monotonic() + self._tools.grace_seconds
 

@@ -100,7 +100,9 @@ class Worker:
             pool=self._options.pool or None,
             grace_seconds=self._options.grace_seconds,
         )
-        listener = CancellationListener(client, self._cancel)
+        listener = CancellationListener(
+            client, self._cancel, lambda flow_run_id: self._suspend(client, flow_run_id)
+        )
         listener.start()
         heartbeat = self._heartbeat_action(client)
         if heartbeat is not None:
@@ -178,6 +180,19 @@ class Worker:
         execution = self._slots.find(flow_run_id)
         if execution is not None:
             execution.end(Ending.CANCELLED)
+
+    def _suspend(self, client: Client, flow_run_id: UUID) -> None:
+        execution = self._slots.find(flow_run_id)
+        if execution is None:
+            return
+        try:
+            state = client.read_flow_run(flow_run_id).state
+        except PenstockError as error:  # The renewals notice it.
+            self._contact.failed(error)
+            return
+        # The event may be late, and the run resumed and taken again.
+        if state is not None and state.state_details.pause_reschedule:
+            execution.end(Ending.SUSPENDED)
 
     # What differs in a worker that serves deployments instead of a pool: `serving`.
 

@@ -23,6 +23,8 @@ class Ending(Enum):
     STOPPED = "stopped with the worker"
     #: Another attempt owns the run, or the server has given this one up.
     LOST = "lost"
+    #: The run is suspended; a flow that did this itself is about to end.
+    SUSPENDED = "suspended"
     #: The run has ended, but its process has not.
     OVER = "over"
 

@@ -17,7 +17,7 @@ _logger = logging.getLogger("penstock.worker")
 RENEWAL_SECONDS = 10.0
 HEARTBEAT_SECONDS = 30.0
 
-_LEFT_BY_ITSELF = {StateType.COMPLETED, StateType.FAILED, StateType.PAUSED}
+_LEFT_BY_ITSELF = {StateType.COMPLETED, StateType.FAILED}
 
 
 def renew_attempts(client: Client, contact: ServerContact, slots: Slots) -> None:
@@ -48,6 +48,8 @@ def _renew(client: Client, execution: Execution) -> Ending | None:
         flow_run = client.read_flow_run(execution.flow_run_id)
     except NotFound:
         return Ending.LOST
+    if flow_run.state_type == StateType.PAUSED:
+        return Ending.SUSPENDED
     if flow_run.state_type in _LEFT_BY_ITSELF:
         return Ending.OVER  # Refused because the run has left the process, which may end in peace.
     if flow_run.state_type == StateType.CANCELLING:
